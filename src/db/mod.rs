@@ -1,1 +1,102 @@
-//! (room under construction)
+//! The only SQL. One concrete [`Db`]; every write that a request waits for goes through
+//! the group commit of [`writer`](self::writer).
+//!
+//! | file | holds |
+//! |---|---|
+//! | `open` | connections, the lock file, migrations |
+//! | `writer` | the queue and its one writer: many decisions, one transaction |
+//! | `load`, `save` | the books of a transaction: rows in, changes out |
+//! | `read` | what requests and lists read |
+//! | `work` | what the worker polls |
+//! | `audit` | the laws, added up again |
+//! | `rows` | rows to nouns and back, strictly |
+
+mod audit;
+mod load;
+mod open;
+mod read;
+mod rows;
+mod save;
+mod work;
+mod writer;
+
+use sqlx::SqlitePool;
+
+use crate::clock::Clock;
+use crate::domain::books::{Books, Footprint};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::time::Timestamp;
+
+pub use audit::{Counted, FileKey, Held};
+pub use open::{Settings, Synchronous};
+pub use read::{FileFilter, Page, TicketFilter};
+
+/// The database, for as many holders as like.
+#[derive(Clone, Debug)]
+pub struct Db {
+    readers: SqlitePool,
+    writer: writer::Queue,
+    clock: Clock,
+}
+
+/// Why the database did not do what it was asked.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum DbError {
+    /// It cannot be reached, is full, read-only or overloaded.
+    #[error("the database is unavailable: {0}")]
+    Unavailable(String),
+    /// A row says what no row may say: a bug, or somebody else's hand.
+    #[error("the database is inconsistent: {0}")]
+    Inconsistent(String),
+    /// It belongs to another process, or its schema is not ours.
+    #[error("{0}")]
+    Refused(String),
+}
+
+impl From<sqlx::Error> for DbError {
+    fn from(error: sqlx::Error) -> Self {
+        match error {
+            sqlx::Error::ColumnDecode { .. } | sqlx::Error::Decode(_) => {
+                Self::Inconsistent(error.to_string())
+            }
+            sqlx::Error::Database(ref db)
+                if db.is_check_violation() || db.is_unique_violation() =>
+            {
+                Self::Inconsistent(error.to_string())
+            }
+            error => Self::Unavailable(error.to_string()),
+        }
+    }
+}
+
+impl From<DbError> for Problem {
+    fn from(error: DbError) -> Self {
+        match error {
+            DbError::Unavailable(_) | DbError::Refused(_) => Self::new(
+                Code::DatabaseUnavailable,
+                "the database did not answer; try again",
+            ),
+            DbError::Inconsistent(_) => Self::new(
+                Code::Internal,
+                "the database holds a row that it may not hold",
+            ),
+        }
+    }
+}
+
+impl Db {
+    /// Decides on the books and writes what the decision changed, in one transaction with
+    /// everybody else's. `decide` may run more than once; only its last run counts.
+    pub async fn write<T, F>(&self, footprint: Footprint, decide: F) -> Result<T, DbError>
+    where
+        T: Send + 'static,
+        F: FnMut(&mut Books, Timestamp) -> T + Send + 'static,
+    {
+        self.writer.write(footprint, decide).await
+    }
+
+    /// The database's clock. SQLite lives in this process, so it is the process's.
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+}

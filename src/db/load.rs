@@ -1,0 +1,280 @@
+//! The first half of a transaction: the rows that its decisions may touch.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, SqliteConnection};
+
+use super::{DbError, rows};
+use crate::domain::books::{Account, Books, Footprint, IdempotencyKey, Remembered, Scope, Usage};
+use crate::domain::name::{Id, Ref};
+use crate::domain::time::{Seconds, Timestamp};
+
+/// How long an idempotency key is good for.
+const REMEMBER: Seconds = Seconds(24 * 3600);
+
+pub(super) async fn fill(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    footprints: &[&Footprint],
+    now: Timestamp,
+    again: bool,
+) -> Result<(), DbError> {
+    let mut accounts: BTreeSet<&Account> = BTreeSet::new();
+    let mut tickets: BTreeSet<Id> = BTreeSet::new();
+    let mut files: BTreeSet<Id> = BTreeSet::new();
+    let mut cooling = BTreeSet::new();
+    let mut giving_way: BTreeMap<&Scope, usize> = BTreeMap::new();
+    let mut retiring: BTreeSet<&Scope> = BTreeSet::new();
+    let mut remembered: BTreeSet<&IdempotencyKey> = BTreeSet::new();
+    for footprint in footprints {
+        accounts.extend(&footprint.accounts);
+        tickets.extend(&footprint.tickets);
+        files.extend(&footprint.files);
+        cooling.extend(&footprint.cooling);
+        retiring.extend(&footprint.oldest_files);
+        remembered.extend(&footprint.idempotency);
+        if let Some((scope, count)) = &footprint.oldest_open {
+            *giving_way.entry(scope).or_default() += count;
+        }
+        if again {
+            tickets.extend(&footprint.created);
+        }
+    }
+    load_usage(connection, books, &accounts).await?;
+    load_tickets(connection, books, &tickets).await?;
+    load_files(connection, books, &files).await?;
+    load_cooling(connection, books, &cooling, now).await?;
+    for (scope, count) in giving_way {
+        load_oldest_open(connection, books, scope, count).await?;
+    }
+    for scope in retiring {
+        load_retiring(connection, books, scope).await?;
+    }
+    for key in remembered {
+        load_remembered(connection, books, key, now).await?;
+    }
+    Ok(())
+}
+
+/// One array in, one array out: a row that crosses to SQLite's thread costs more than
+/// the JSON around a hundred of them.
+async fn load_usage(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    accounts: &BTreeSet<&Account>,
+) -> Result<(), DbError> {
+    if accounts.is_empty() {
+        return Ok(());
+    }
+    let keys: Vec<&str> = accounts.iter().map(|a| a.as_str()).collect();
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(u.account, u.open, u.files, u.reserved, u.stored)) \
+         FROM json_each($1) AS k JOIN usage AS u ON u.account = k.value",
+    )
+    .bind(json!(keys).to_string())
+    .fetch_one(connection)
+    .await?;
+    for account in accounts {
+        books.load_usage((*account).clone(), Usage::default());
+    }
+    let found: Vec<(String, i64, i64, i64, i64)> = serde_json::from_str(&found)
+        .map_err(|why| DbError::Inconsistent(format!("usage: {why}")))?;
+    for (account, open, files, reserved, stored) in found {
+        let usage = Usage {
+            open,
+            files,
+            reserved,
+            stored,
+        };
+        books.load_usage(Account::from_row(account), usage);
+    }
+    Ok(())
+}
+
+/// `IN ($1, $2, …)` for a power of two of ids, padded by repeating the last: few
+/// statements to prepare, and a repetition is harmless.
+fn in_list(ids: &BTreeSet<Id>) -> (String, Vec<Id>) {
+    let mut padded: Vec<Id> = ids.iter().copied().collect();
+    if let Some(last) = padded.last().copied() {
+        padded.resize(padded.len().next_power_of_two(), last);
+    }
+    let holes: Vec<String> = (1..=padded.len()).map(|n| format!("${n}")).collect();
+    (holes.join(", "), padded)
+}
+
+async fn load_tickets(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    ids: &BTreeSet<Id>,
+) -> Result<(), DbError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (holes, ids) = in_list(ids);
+    let sql = format!("SELECT {} FROM tickets WHERE id IN ({holes})", rows::TICKET);
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for id in ids {
+        query = query.bind(id);
+    }
+    for row in query.fetch_all(connection).await? {
+        books.load_ticket(rows::ticket(&row)?);
+    }
+    Ok(())
+}
+
+async fn load_files(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    ids: &BTreeSet<Id>,
+) -> Result<(), DbError> {
+    if ids.is_empty() {
+        return Ok(());
+    }
+    let (holes, ids) = in_list(ids);
+    let sql = format!("SELECT {} FROM files WHERE id IN ({holes})", rows::FILE);
+    let mut query = sqlx::query(AssertSqlSafe(sql));
+    for id in ids {
+        query = query.bind(id);
+    }
+    for row in query.fetch_all(connection).await? {
+        books.load_file(rows::file(&row)?);
+    }
+    Ok(())
+}
+
+async fn load_cooling(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    owners: &BTreeSet<&(crate::domain::name::Tenant, crate::domain::name::Owner)>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    if owners.is_empty() {
+        return Ok(());
+    }
+    let found: String = sqlx::query_scalar(
+        "SELECT json_group_array(json_array(key, n)) FROM (\
+           SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
+              WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
+                AND t.cooling_until > $2) AS n \
+           FROM json_each($1) AS k) WHERE n > 0",
+    )
+    .bind(json!(owners).to_string())
+    .bind(now.millis())
+    .fetch_one(connection)
+    .await?;
+    let found: Vec<(usize, i64)> = serde_json::from_str(&found)
+        .map_err(|why| DbError::Inconsistent(format!("cooling tickets: {why}")))?;
+    for (index, (tenant, owner)) in owners.iter().enumerate() {
+        let count = found
+            .iter()
+            .find(|(at, _)| *at == index)
+            .map_or(0, |(_, n)| *n);
+        books.load_cooling(tenant.clone(), owner.clone(), count);
+    }
+    Ok(())
+}
+
+async fn load_oldest_open(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    scope: &Scope,
+    count: usize,
+) -> Result<(), DbError> {
+    let reference = scope.reference.clone().flatten();
+    let account = Account::reference(&scope.tenant, &scope.slot, &scope.owner, reference.as_ref());
+    if books.usage(&account).is_ok_and(|usage| usage.open == 0) {
+        return Ok(());
+    }
+    let sql = format!(
+        "SELECT {} FROM tickets WHERE state = 'open' AND tenant = $1 AND slot = $2 AND owner = $3 \
+         AND ref IS $4 ORDER BY created_at, id LIMIT $5",
+        rows::TICKET
+    );
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(scope.tenant.as_str())
+        .bind(scope.slot.as_str())
+        .bind(scope.owner.as_str())
+        .bind(reference.as_ref().map(Ref::as_str))
+        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .fetch_all(connection)
+        .await?;
+    for row in found {
+        let ticket = rows::ticket(&row)?;
+        if books.ticket(ticket.id).is_none() {
+            books.load_ticket(ticket);
+        }
+    }
+    Ok(())
+}
+
+/// The live files of a scope, and the accounts of the refs they are counted in.
+async fn load_retiring(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    scope: &Scope,
+) -> Result<(), DbError> {
+    let sql = format!(
+        "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1 AND owner = $2 AND slot = $3 \
+         AND ($4 OR ref IS $5) ORDER BY committed_at, id LIMIT 10000",
+        rows::FILE
+    );
+    let reference = scope.reference.clone().flatten();
+    let found = sqlx::query(AssertSqlSafe(sql))
+        .bind(scope.tenant.as_str())
+        .bind(scope.owner.as_str())
+        .bind(scope.slot.as_str())
+        .bind(scope.reference.is_none())
+        .bind(reference.as_ref().map(Ref::as_str))
+        .fetch_all(&mut *connection)
+        .await?;
+    let mut accounts = BTreeSet::new();
+    for row in found {
+        let file = rows::file(&row)?;
+        let account = Account::reference(
+            &file.tenant,
+            &file.slot,
+            &file.owner,
+            file.reference.as_ref(),
+        );
+        if books.usage(&account).is_err() {
+            accounts.insert(account);
+        }
+        if books.file(file.id).is_none() {
+            books.load_file(file);
+        }
+    }
+    load_usage(connection, books, &accounts.iter().collect()).await
+}
+
+async fn load_remembered(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    key: &IdempotencyKey,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    let row: Option<(String, String, i64)> = sqlx::query_as(
+        "SELECT body_hash, outcome, created_at FROM idempotency \
+         WHERE tenant = $1 AND caller = $2 AND key = $3 AND created_at > $4",
+    )
+    .bind(key.tenant.as_str())
+    .bind(key.caller.as_str())
+    .bind(&key.key)
+    .bind(now.minus(REMEMBER).millis())
+    .fetch_optional(connection)
+    .await?;
+    if let Some((body_hash, outcome, created_at)) = row {
+        let outcome: Value = serde_json::from_str(&outcome)
+            .map_err(|why| DbError::Inconsistent(format!("idempotency.outcome {why}")))?;
+        let created_at = Timestamp::from_millis(created_at);
+        books.load_remembered(
+            key.clone(),
+            Remembered {
+                body_hash,
+                outcome,
+                created_at,
+            },
+        );
+    }
+    Ok(())
+}

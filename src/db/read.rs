@@ -1,0 +1,186 @@
+//! What requests and lists read.
+
+use sqlx::AssertSqlSafe;
+
+use super::{Db, DbError, rows};
+use crate::domain::books::{Account, Usage};
+use crate::domain::file::File;
+use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
+use crate::domain::ticket::{State, Ticket};
+use crate::domain::time::Timestamp;
+
+/// Which tickets to list.
+#[derive(Clone, Debug)]
+pub struct TicketFilter {
+    /// Whose world.
+    pub tenant: Tenant,
+    /// Whose tickets; `None`: the whole tenant's.
+    pub owner: Option<Owner>,
+    /// In which slot.
+    pub slot: Option<SlotName>,
+    /// For which ref.
+    pub reference: Option<Ref>,
+    /// In which state.
+    pub state: Option<State>,
+    /// Older than this id.
+    pub after: Option<Id>,
+}
+
+/// Which files to list.
+#[derive(Clone, Debug)]
+pub struct FileFilter {
+    /// Whose world.
+    pub tenant: Tenant,
+    /// Whose files; `None`: the whole tenant's.
+    pub owner: Option<Owner>,
+    /// In which slot.
+    pub slot: Option<SlotName>,
+    /// For which ref.
+    pub reference: Option<Ref>,
+    /// Older than this (`committed_at`, id).
+    pub after: Option<(Timestamp, Id)>,
+}
+
+/// Some rows, and whether there are more.
+#[derive(Clone, Debug)]
+pub struct Page<T> {
+    /// The rows, newest first.
+    pub rows: Vec<T>,
+    /// Whether another page follows.
+    pub more: bool,
+}
+
+fn page<T>(mut rows: Vec<T>, limit: usize) -> Page<T> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    Page { rows, more }
+}
+
+fn one_more(limit: usize) -> i64 {
+    i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+impl Db {
+    /// Whether a query is answered.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query("SELECT 1 FROM marks LIMIT 1")
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(())
+    }
+
+    /// A ticket.
+    pub async fn ticket(&self, id: Id) -> Result<Option<Ticket>, DbError> {
+        let sql = format!("SELECT {} FROM tickets WHERE id = $1", rows::TICKET);
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(rows::ticket).transpose()
+    }
+
+    /// A file, live or a tombstone.
+    pub async fn file(&self, id: Id) -> Result<Option<File>, DbError> {
+        let sql = format!("SELECT {} FROM files WHERE id = $1", rows::FILE);
+        let row = sqlx::query(AssertSqlSafe(sql))
+            .bind(id)
+            .fetch_optional(&self.readers)
+            .await?;
+        row.as_ref().map(rows::file).transpose()
+    }
+
+    /// What an account holds.
+    pub async fn usage(&self, account: &Account) -> Result<Usage, DbError> {
+        let row: Option<(i64, i64, i64, i64)> =
+            sqlx::query_as("SELECT open, files, reserved, stored FROM usage WHERE account = $1")
+                .bind(account.as_str())
+                .fetch_optional(&self.readers)
+                .await?;
+        let (open, files, reserved, stored) = row.unwrap_or_default();
+        Ok(Usage {
+            open,
+            files,
+            reserved,
+            stored,
+        })
+    }
+
+    /// Tickets, newest first.
+    pub async fn tickets(
+        &self,
+        filter: &TicketFilter,
+        limit: usize,
+    ) -> Result<Page<Ticket>, DbError> {
+        let by_owner = if filter.owner.is_some() {
+            "owner = $2"
+        } else {
+            "$2 IS NULL"
+        };
+        let sql = format!(
+            "SELECT {} FROM tickets WHERE tenant = $1 AND {by_owner} \
+               AND ($3 IS NULL OR slot = $3) AND ($4 IS NULL OR ref = $4) \
+               AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR id < $6) \
+             ORDER BY id DESC LIMIT $7",
+            rows::TICKET
+        );
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(filter.tenant.as_str())
+            .bind(filter.owner.as_ref().map(Owner::as_str))
+            .bind(filter.slot.as_ref().map(SlotName::as_str))
+            .bind(filter.reference.as_ref().map(Ref::as_str))
+            .bind(filter.state.map(State::as_str))
+            .bind(filter.after)
+            .bind(one_more(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        let found = found.iter().map(rows::ticket).collect::<Result<_, _>>()?;
+        Ok(page(found, limit))
+    }
+
+    /// Live files, newest first. The text of the query follows the filter, so that each
+    /// shape walks its own index.
+    pub async fn files(&self, filter: &FileFilter, limit: usize) -> Result<Page<File>, DbError> {
+        let mut sql = format!(
+            "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1",
+            rows::FILE
+        );
+        let clauses = [
+            (filter.owner.is_some(), " AND owner = $2"),
+            (filter.slot.is_some(), " AND slot = $3"),
+            (filter.reference.is_some(), " AND ref = $4"),
+            (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
+        ];
+        for (_, clause) in clauses.iter().filter(|(given, _)| *given) {
+            sql.push_str(clause);
+        }
+        sql.push_str(" ORDER BY committed_at DESC, id DESC LIMIT $7");
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(filter.tenant.as_str())
+            .bind(filter.owner.as_ref().map(Owner::as_str))
+            .bind(filter.slot.as_ref().map(SlotName::as_str))
+            .bind(filter.reference.as_ref().map(Ref::as_str))
+            .bind(filter.after.map(|(at, _)| at.millis()))
+            .bind(filter.after.map(|(_, id)| id))
+            .bind(one_more(limit))
+            .fetch_all(&self.readers)
+            .await?;
+        let found = found.iter().map(rows::file).collect::<Result<_, _>>()?;
+        Ok(page(found, limit))
+    }
+
+    /// The events of a subject, by `seq`: kind and body.
+    pub async fn events(&self, subject: Id) -> Result<Vec<(String, serde_json::Value)>, DbError> {
+        let found: Vec<(String, String)> =
+            sqlx::query_as("SELECT kind, body FROM events WHERE subject = $1 ORDER BY seq")
+                .bind(subject)
+                .fetch_all(&self.readers)
+                .await?;
+        found
+            .into_iter()
+            .map(|(kind, body)| match serde_json::from_str(&body) {
+                Ok(body) => Ok((kind, body)),
+                Err(why) => Err(DbError::Inconsistent(format!("events.body {why}"))),
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,164 @@
+//! Rows to nouns and back. A row that does not decode is an error that names its column;
+//! nothing is defaulted.
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Decode, Row, Sqlite, Type};
+
+use super::DbError;
+use crate::domain::file::{EndReason, File};
+use crate::domain::name::{Id, NameError};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::slot::Disposition;
+use crate::domain::ticket::{State, Ticket};
+use crate::domain::time::Timestamp;
+
+/// The columns of a ticket, in the order of [`ticket`].
+pub(super) const TICKET: &str = "id, tenant, slot, owner, ref, state, name, size, exact_size, \
+    media_type, sha256, metadata, policy, epoch, lease_until, created_at, expires_at, \
+    next_check_at, checks, closed_at, cooling_until, problem, part_size, multipart_id, \
+    promote_key, promote_upload_id, cleaned_at, note, dialect";
+
+/// The columns of a file, in the order of [`file`].
+pub(super) const FILE: &str = "id, tenant, slot, owner, ref, key, name, size, media_type, etag, \
+    sha256, width, height, metadata, disposition, warnings, committed_at, claimed_at, \
+    unclaimed_at, ended_at, end_reason, event_seq";
+
+pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DbError>
+where
+    T: Decode<'r, Sqlite> + Type<Sqlite>,
+{
+    row.try_get(column).map_err(DbError::from)
+}
+
+fn wrong(table: &str, column: &str, why: &dyn std::fmt::Display) -> DbError {
+    DbError::Inconsistent(format!("{table}.{column} {why}"))
+}
+
+fn name<T>(parsed: Result<T, NameError>, table: &str, column: &str) -> Result<T, DbError> {
+    parsed.map_err(|why| wrong(table, column, &why))
+}
+
+fn unsigned<T: TryFrom<i64>>(row: &SqliteRow, table: &str, column: &str) -> Result<T, DbError> {
+    let number: i64 = get(row, column)?;
+    T::try_from(number).map_err(|_| wrong(table, column, &"is out of range"))
+}
+
+fn optional<T: TryFrom<i64>>(
+    row: &SqliteRow,
+    table: &str,
+    column: &str,
+) -> Result<Option<T>, DbError> {
+    get::<Option<i64>>(row, column)?
+        .map(|number| T::try_from(number).map_err(|_| wrong(table, column, &"is out of range")))
+        .transpose()
+}
+
+pub(super) fn moment(row: &SqliteRow, column: &str) -> Result<Timestamp, DbError> {
+    Ok(Timestamp::from_millis(get(row, column)?))
+}
+
+fn maybe(row: &SqliteRow, column: &str) -> Result<Option<Timestamp>, DbError> {
+    Ok(get::<Option<i64>>(row, column)?.map(Timestamp::from_millis))
+}
+
+fn json<T: DeserializeOwned>(row: &SqliteRow, table: &str, column: &str) -> Result<T, DbError> {
+    let text: &str = get(row, column)?;
+    serde_json::from_str(text).map_err(|why| wrong(table, column, &why))
+}
+
+/// A problem as its row keeps it: the whole of RFC 9457.
+fn problem(text: &str) -> Option<Problem> {
+    let mut members: Map<String, Value> = serde_json::from_str(text).ok()?;
+    let code = Code::parse(members.remove("code")?.as_str()?)?;
+    let Value::String(detail) = members.remove("detail")? else {
+        return None;
+    };
+    for standard in ["type", "title", "status"] {
+        members.remove(standard);
+    }
+    Some(Problem {
+        code,
+        detail,
+        members,
+    })
+}
+
+pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, DbError> {
+    use crate::domain::name::{Owner, Ref, SlotName, Tenant};
+    let t = "tickets";
+    let state: &str = get(row, "state")?;
+    Ok(Ticket {
+        id: get::<Id>(row, "id")?,
+        tenant: name(Tenant::parse(get::<String>(row, "tenant")?), t, "tenant")?,
+        slot: name(SlotName::parse(get::<String>(row, "slot")?), t, "slot")?,
+        owner: name(Owner::parse(get::<String>(row, "owner")?), t, "owner")?,
+        reference: get::<Option<String>>(row, "ref")?
+            .map(|r| name(Ref::parse(r), t, "ref"))
+            .transpose()?,
+        state: State::parse(state).ok_or_else(|| wrong(t, "state", &"is unknown"))?,
+        name: get(row, "name")?,
+        size: unsigned(row, t, "size")?,
+        exact_size: get(row, "exact_size")?,
+        media_type: get(row, "media_type")?,
+        sha256: get(row, "sha256")?,
+        metadata: json(row, t, "metadata")?,
+        policy: json(row, t, "policy")?,
+        epoch: unsigned(row, t, "epoch")?,
+        lease_until: maybe(row, "lease_until")?,
+        created_at: moment(row, "created_at")?,
+        expires_at: moment(row, "expires_at")?,
+        next_check_at: maybe(row, "next_check_at")?,
+        checks: unsigned(row, t, "checks")?,
+        closed_at: maybe(row, "closed_at")?,
+        cooling_until: maybe(row, "cooling_until")?,
+        problem: get::<Option<&str>>(row, "problem")?
+            .map(|text| problem(text).ok_or_else(|| wrong(t, "problem", &"does not decode")))
+            .transpose()?,
+        part_size: optional(row, t, "part_size")?,
+        multipart_id: get(row, "multipart_id")?,
+        promote_key: get(row, "promote_key")?,
+        promote_upload_id: get(row, "promote_upload_id")?,
+        cleaned_at: maybe(row, "cleaned_at")?,
+        note: get(row, "note")?,
+        dialect: get(row, "dialect")?,
+    })
+}
+
+pub(super) fn file(row: &SqliteRow) -> Result<File, DbError> {
+    use crate::domain::name::{Owner, Ref, SlotName, Tenant};
+    let t = "files";
+    Ok(File {
+        id: get::<Id>(row, "id")?,
+        tenant: name(Tenant::parse(get::<String>(row, "tenant")?), t, "tenant")?,
+        slot: name(SlotName::parse(get::<String>(row, "slot")?), t, "slot")?,
+        owner: name(Owner::parse(get::<String>(row, "owner")?), t, "owner")?,
+        reference: get::<Option<String>>(row, "ref")?
+            .map(|r| name(Ref::parse(r), t, "ref"))
+            .transpose()?,
+        key: get(row, "key")?,
+        name: get(row, "name")?,
+        size: unsigned(row, t, "size")?,
+        media_type: get(row, "media_type")?,
+        etag: get(row, "etag")?,
+        sha256: get(row, "sha256")?,
+        width: optional(row, t, "width")?,
+        height: optional(row, t, "height")?,
+        metadata: json(row, t, "metadata")?,
+        disposition: match get::<&str>(row, "disposition")? {
+            "attachment" => Disposition::Attachment,
+            "inline" => Disposition::Inline,
+            _ => return Err(wrong(t, "disposition", &"is unknown")),
+        },
+        warnings: json(row, t, "warnings")?,
+        committed_at: moment(row, "committed_at")?,
+        claimed_at: maybe(row, "claimed_at")?,
+        unclaimed_at: maybe(row, "unclaimed_at")?,
+        ended_at: maybe(row, "ended_at")?,
+        end_reason: get::<Option<&str>>(row, "end_reason")?
+            .map(|text| EndReason::parse(text).ok_or_else(|| wrong(t, "end_reason", &"is unknown")))
+            .transpose()?,
+        event_seq: unsigned(row, t, "event_seq")?,
+    })
+}

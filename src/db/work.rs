@@ -1,0 +1,77 @@
+//! What the worker polls, each by an index of its own.
+
+use sqlx::AssertSqlSafe;
+
+use super::{Db, DbError, rows};
+use crate::domain::file::File;
+use crate::domain::name::Id;
+use crate::domain::ticket::Ticket;
+use crate::domain::time::Timestamp;
+
+impl Db {
+    /// Open tickets whose time to be looked at has come and that nobody is judging.
+    pub async fn due_tickets(&self, now: Timestamp, limit: u32) -> Result<Vec<Id>, DbError> {
+        let found = sqlx::query_scalar(
+            "SELECT id FROM tickets WHERE state = 'open' AND next_check_at <= $1 \
+               AND (lease_until IS NULL OR lease_until <= $1) ORDER BY next_check_at LIMIT $2",
+        )
+        .bind(now.millis())
+        .bind(limit)
+        .fetch_all(&self.readers)
+        .await?;
+        Ok(found)
+    }
+
+    /// Closed tickets whose leftovers are still to be removed.
+    pub async fn unclean_tickets(&self, limit: u32) -> Result<Vec<Ticket>, DbError> {
+        let sql = format!(
+            "SELECT {} FROM tickets WHERE state <> 'open' AND cleaned_at IS NULL \
+             ORDER BY closed_at LIMIT $1",
+            rows::TICKET
+        );
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        found.iter().map(rows::ticket).collect()
+    }
+
+    /// Live files that nobody claimed in time.
+    pub async fn unclaimed_files(&self, now: Timestamp, limit: u32) -> Result<Vec<File>, DbError> {
+        let sql = format!(
+            "SELECT {} FROM files WHERE unclaimed_at <= $1 AND ended_at IS NULL \
+             ORDER BY unclaimed_at LIMIT $2",
+            rows::FILE
+        );
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(now.millis())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        found.iter().map(rows::file).collect()
+    }
+
+    /// Tombstones whose bytes are to be deleted.
+    pub async fn tombstones(&self, now: Timestamp, limit: u32) -> Result<Vec<File>, DbError> {
+        let sql = format!(
+            "SELECT {} FROM files WHERE ended_at IS NOT NULL AND purge_at <= $1 \
+             ORDER BY purge_at LIMIT $2",
+            rows::FILE
+        );
+        let found = sqlx::query(AssertSqlSafe(sql))
+            .bind(now.millis())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
+        found.iter().map(rows::file).collect()
+    }
+
+    /// Where a long walk stands.
+    pub async fn mark(&self, name: &str) -> Result<Option<String>, DbError> {
+        let found = sqlx::query_scalar("SELECT value FROM marks WHERE name = $1")
+            .bind(name)
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(found)
+    }
+}

@@ -1,0 +1,491 @@
+//! The books: the rows that one transaction has loaded and locked, and what it changed.
+//!
+//! A write works in three steps: the database loads the rows a decision may touch
+//! ([`Footprint`]), a pure function of [`super::ledger`] decides and changes them here, and
+//! the database writes what changed. Many decisions share one transaction, each seeing
+//! what those before it did; so the rules are the same on every database, and a test
+//! needs none.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::event::Event;
+use super::file::File;
+use super::name::{Id, Owner, Ref, SlotName, Tenant};
+use super::ticket::{State, Ticket};
+use super::time::Timestamp;
+
+/// What is counted together. Its text, a JSON array, is the key of a usage row.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Account(String);
+
+impl Account {
+    /// `max_entries`: per tenant, slot, owner and ref.
+    pub fn reference(tenant: &Tenant, slot: &SlotName, owner: &Owner, r: Option<&Ref>) -> Self {
+        Self::of(&[
+            "ref",
+            tenant.as_str(),
+            slot.as_str(),
+            owner.as_str(),
+            r.map_or("", Ref::as_str),
+        ])
+    }
+
+    /// `quota`: per tenant, slot and owner.
+    pub fn owner(tenant: &Tenant, slot: &SlotName, owner: &Owner) -> Self {
+        Self::of(&["owner", tenant.as_str(), slot.as_str(), owner.as_str()])
+    }
+
+    /// `limits_per_tenant`: per tenant and slot.
+    pub fn tenant(tenant: &Tenant, slot: &SlotName) -> Self {
+        Self::of(&["tenant", tenant.as_str(), slot.as_str()])
+    }
+
+    /// `max_open_tickets`: per tenant and owner.
+    pub fn caller(tenant: &Tenant, owner: &Owner) -> Self {
+        Self::of(&["caller", tenant.as_str(), owner.as_str()])
+    }
+
+    /// The four accounts that a ticket or file is counted in.
+    pub fn all(tenant: &Tenant, slot: &SlotName, owner: &Owner, r: Option<&Ref>) -> [Self; 4] {
+        [
+            Self::reference(tenant, slot, owner, r),
+            Self::owner(tenant, slot, owner),
+            Self::tenant(tenant, slot),
+            Self::caller(tenant, owner),
+        ]
+    }
+
+    fn of(parts: &[&str]) -> Self {
+        Self(serde_json::to_string(parts).unwrap_or_default())
+    }
+
+    /// An account as its row spells it.
+    pub fn from_row(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The key of its usage row.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What an account holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Usage {
+    /// Open tickets.
+    pub open: i64,
+    /// Live files.
+    pub files: i64,
+    /// Bytes that open tickets reserve.
+    pub reserved: i64,
+    /// Bytes of live files.
+    pub stored: i64,
+}
+
+impl Usage {
+    /// Open tickets and live files.
+    pub const fn entries(&self) -> i64 {
+        self.open + self.files
+    }
+
+    /// Reserved and stored bytes.
+    pub const fn bytes(&self) -> i64 {
+        self.reserved + self.stored
+    }
+}
+
+/// Bytes as the books count them. No object is larger than 5 TiB, so nothing is lost.
+pub fn counted(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
+}
+
+/// Names an idempotent mint: tenant, caller and the caller's key.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct IdempotencyKey {
+    /// Whose world.
+    pub tenant: Tenant,
+    /// The token's `sub`.
+    pub caller: Owner,
+    /// The header's value.
+    pub key: String,
+}
+
+/// What an idempotent mint answered.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Remembered {
+    /// Hex SHA-256 of the request.
+    pub body_hash: String,
+    /// The outcome, as the ledger wrote it.
+    pub outcome: Value,
+    /// When.
+    pub created_at: Timestamp,
+}
+
+/// The rows that a decision may touch.
+#[derive(Clone, Debug, Default)]
+pub struct Footprint {
+    /// Usage rows.
+    pub accounts: Vec<Account>,
+    /// Tickets by id.
+    pub tickets: Vec<Id>,
+    /// Files by id.
+    pub files: Vec<Id>,
+    /// Owners whose recently closed tickets still count.
+    pub cooling: Option<(Tenant, Owner)>,
+    /// Open tickets that may have to give way: the scope and how many.
+    pub oldest_open: Option<(Scope, usize)>,
+    /// Live files that may have to give way.
+    pub oldest_files: Option<Scope>,
+    /// An idempotent mint's memory.
+    pub idempotency: Option<IdempotencyKey>,
+    /// Tickets it will insert: looked for only when it is run again, after an outcome
+    /// that nobody knows.
+    pub created: Vec<Id>,
+}
+
+/// Rows that have served their time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Forget {
+    /// A tombstone whose bytes are gone.
+    File(Id),
+    /// Clean closed tickets whose file, if any, is gone too.
+    TicketsClosedBefore(Timestamp),
+    /// Delivered and dead events.
+    EventsSettledBefore(Timestamp),
+    /// Idempotent mints.
+    MintsBefore(Timestamp),
+}
+
+/// Whose tickets or files: one slot of one owner, and one ref or (`None`) all of them.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Scope {
+    /// Whose world.
+    pub tenant: Tenant,
+    /// Which slot.
+    pub slot: SlotName,
+    /// Whose entries.
+    pub owner: Owner,
+    /// `Some(None)` is the null ref, `None` every ref.
+    pub reference: Option<Option<Ref>>,
+}
+
+/// A row that a decision needed and its footprint did not name: what the caller read
+/// before has moved, and it should read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stale;
+
+/// See the module's page.
+pub struct Books {
+    ids: Arc<dyn Fn() -> Id + Send + Sync>,
+    usage: HashMap<Account, Usage>,
+    changed_usage: BTreeSet<Account>,
+    tickets: HashMap<Id, Ticket>,
+    new_tickets: Vec<Id>,
+    changed_tickets: BTreeMap<Id, Before>,
+    files: BTreeMap<Id, File>,
+    new_files: Vec<Id>,
+    changed_files: BTreeSet<Id>,
+    cooling: HashMap<(Tenant, Owner), i64>,
+    remembered: HashMap<IdempotencyKey, Remembered>,
+    new_remembered: Vec<IdempotencyKey>,
+    events: Vec<Event>,
+    forgotten: Vec<Forget>,
+    marks: Vec<(&'static str, String)>,
+    unloaded: Option<Account>,
+}
+
+/// The state and epoch that a ticket's row must still have for its change to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// The state it was loaded with.
+    pub state: State,
+    /// The epoch it was loaded with.
+    pub epoch: u32,
+}
+
+impl fmt::Debug for Books {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Books")
+            .field("usage", &self.usage.len())
+            .field("tickets", &self.tickets.len())
+            .field("files", &self.files.len())
+            .field("events", &self.events.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Books {
+    /// Empty books, and where new event ids come from.
+    pub fn new(ids: Arc<dyn Fn() -> Id + Send + Sync>) -> Self {
+        Self {
+            ids,
+            usage: HashMap::new(),
+            changed_usage: BTreeSet::new(),
+            tickets: HashMap::new(),
+            new_tickets: Vec::new(),
+            changed_tickets: BTreeMap::new(),
+            files: BTreeMap::new(),
+            new_files: Vec::new(),
+            changed_files: BTreeSet::new(),
+            cooling: HashMap::new(),
+            remembered: HashMap::new(),
+            new_remembered: Vec::new(),
+            events: Vec::new(),
+            forgotten: Vec::new(),
+            marks: Vec::new(),
+            unloaded: None,
+        }
+    }
+
+    // ---- what the database loads ------------------------------------------------
+
+    /// A usage row; accounts without a row hold nothing, and must be loaded as that.
+    pub fn load_usage(&mut self, account: Account, usage: Usage) {
+        self.usage.insert(account, usage);
+    }
+
+    /// A ticket's row.
+    pub fn load_ticket(&mut self, ticket: Ticket) {
+        self.tickets.insert(ticket.id, ticket);
+    }
+
+    /// A file's row.
+    pub fn load_file(&mut self, file: File) {
+        self.files.insert(file.id, file);
+    }
+
+    /// How many closed tickets of an owner still count.
+    pub fn load_cooling(&mut self, tenant: Tenant, owner: Owner, count: i64) {
+        self.cooling.insert((tenant, owner), count);
+    }
+
+    /// An idempotent mint's memory.
+    pub fn load_remembered(&mut self, key: IdempotencyKey, row: Remembered) {
+        self.remembered.insert(key, row);
+    }
+
+    // ---- what the ledger reads --------------------------------------------------
+
+    /// What an account holds.
+    pub fn usage(&self, account: &Account) -> Result<Usage, Stale> {
+        self.usage.get(account).copied().ok_or(Stale)
+    }
+
+    /// A ticket.
+    pub fn ticket(&self, id: Id) -> Option<&Ticket> {
+        self.tickets.get(&id)
+    }
+
+    /// A file, live or a tombstone.
+    pub fn file(&self, id: Id) -> Option<&File> {
+        self.files.get(&id)
+    }
+
+    /// How many closed tickets of an owner still count.
+    pub fn cooling(&self, tenant: &Tenant, owner: &Owner) -> i64 {
+        self.cooling
+            .get(&(tenant.clone(), owner.clone()))
+            .copied()
+            .unwrap_or(0)
+    }
+
+    /// An idempotent mint's memory.
+    pub fn remembered(&self, key: &IdempotencyKey) -> Option<&Remembered> {
+        self.remembered.get(key)
+    }
+
+    /// The oldest open ticket of a scope that is not one of `spared`.
+    pub fn oldest_open(&self, scope: &Scope, spared: &[Id]) -> Option<Id> {
+        self.tickets
+            .values()
+            .filter(|t| t.state == State::Open && !spared.contains(&t.id))
+            .filter(|t| scope.holds(&t.tenant, &t.slot, &t.owner, t.reference.as_ref()))
+            .map(|t| (t.created_at, t.id))
+            .min()
+            .map(|(_, id)| id)
+    }
+
+    /// The live files of a scope by (`committed_at`, id), oldest first.
+    pub fn oldest_files(&self, scope: &Scope) -> Vec<Id> {
+        let mut files: Vec<_> = self
+            .files
+            .values()
+            .filter(|f| f.is_live())
+            .filter(|f| scope.holds(&f.tenant, &f.slot, &f.owner, f.reference.as_ref()))
+            .map(|f| (f.committed_at, f.id))
+            .collect();
+        files.sort_unstable();
+        files.into_iter().map(|(_, id)| id).collect()
+    }
+
+    // ---- what the ledger changes ------------------------------------------------
+
+    /// An id for an event.
+    pub fn new_id(&self) -> Id {
+        (self.ids)()
+    }
+
+    /// Adds to an account. One that was not loaded spoils the books ([`Self::unloaded`]).
+    pub fn post(&mut self, account: &Account, change: impl FnOnce(&mut Usage)) {
+        match self.usage.get_mut(account) {
+            Some(usage) => {
+                change(usage);
+                self.changed_usage.insert(account.clone());
+            }
+            None => self.unloaded = Some(account.clone()),
+        }
+    }
+
+    /// Adds to all of `accounts`.
+    pub fn post_all(&mut self, accounts: &[Account], change: impl Fn(&mut Usage)) {
+        for account in accounts {
+            self.post(account, &change);
+        }
+    }
+
+    /// A ticket that was not there before.
+    pub fn insert_ticket(&mut self, ticket: Ticket) {
+        self.new_tickets.push(ticket.id);
+        self.tickets.insert(ticket.id, ticket);
+    }
+
+    /// Changes a ticket's row. The row is written only if it still has the state and
+    /// epoch it was loaded with.
+    pub fn change_ticket(&mut self, id: Id, change: impl FnOnce(&mut Ticket)) {
+        if let Some(ticket) = self.tickets.get_mut(&id) {
+            let before = Before {
+                state: ticket.state,
+                epoch: ticket.epoch,
+            };
+            change(ticket);
+            if !self.new_tickets.contains(&id) {
+                self.changed_tickets.entry(id).or_insert(before);
+            }
+        }
+    }
+
+    /// One more closed ticket that still counts.
+    pub fn cool(&mut self, tenant: &Tenant, owner: &Owner) {
+        *self
+            .cooling
+            .entry((tenant.clone(), owner.clone()))
+            .or_default() += 1;
+    }
+
+    /// A file that was not there before.
+    pub fn insert_file(&mut self, file: File) {
+        self.new_files.push(file.id);
+        self.files.insert(file.id, file);
+    }
+
+    /// Changes a file's row.
+    pub fn change_file(&mut self, id: Id, change: impl FnOnce(&mut File)) {
+        if let Some(file) = self.files.get_mut(&id) {
+            change(file);
+            if !self.new_files.contains(&id) {
+                self.changed_files.insert(id);
+            }
+        }
+    }
+
+    /// Keeps an idempotent mint's outcome.
+    pub fn remember(&mut self, key: IdempotencyKey, row: Remembered) {
+        self.new_remembered.push(key.clone());
+        self.remembered.insert(key, row);
+    }
+
+    /// Writes an event.
+    pub fn tell(&mut self, event: Event) {
+        self.events.push(event);
+    }
+
+    /// Forgets rows that have served their time.
+    pub fn forget(&mut self, what: Forget) {
+        self.forgotten.push(what);
+    }
+
+    /// Notes where a long walk stands.
+    pub fn mark(&mut self, name: &'static str, value: String) {
+        self.marks.push((name, value));
+    }
+
+    // ---- what the database writes -----------------------------------------------
+
+    /// An account that was posted to without being loaded: these books must not be written.
+    pub fn unloaded(&self) -> Option<&Account> {
+        self.unloaded.as_ref()
+    }
+
+    /// Usage rows to write, in key order.
+    pub fn usage_to_write(&self) -> impl Iterator<Item = (&Account, Usage)> {
+        self.changed_usage
+            .iter()
+            .filter_map(|a| self.usage.get(a).map(|u| (a, *u)))
+    }
+
+    /// Tickets to insert.
+    pub fn tickets_to_insert(&self) -> impl Iterator<Item = &Ticket> {
+        self.new_tickets
+            .iter()
+            .filter_map(|id| self.tickets.get(id))
+    }
+
+    /// Tickets to update, each with what its row must still say.
+    pub fn tickets_to_update(&self) -> impl Iterator<Item = (&Ticket, Before)> {
+        self.changed_tickets
+            .iter()
+            .filter_map(|(id, before)| self.tickets.get(id).map(|t| (t, *before)))
+    }
+
+    /// Files to insert.
+    pub fn files_to_insert(&self) -> impl Iterator<Item = &File> {
+        self.new_files.iter().filter_map(|id| self.files.get(id))
+    }
+
+    /// Files to update.
+    pub fn files_to_update(&self) -> impl Iterator<Item = &File> {
+        self.changed_files
+            .iter()
+            .filter_map(|id| self.files.get(id))
+    }
+
+    /// Events to insert.
+    pub fn events_to_insert(&self) -> &[Event] {
+        &self.events
+    }
+
+    /// Rows to forget.
+    pub fn to_forget(&self) -> &[Forget] {
+        &self.forgotten
+    }
+
+    /// Marks to set.
+    pub fn marks_to_set(&self) -> &[(&'static str, String)] {
+        &self.marks
+    }
+
+    /// Idempotent mints to insert.
+    pub fn remembered_to_insert(&self) -> impl Iterator<Item = (&IdempotencyKey, &Remembered)> {
+        self.new_remembered
+            .iter()
+            .filter_map(|key| self.remembered.get_key_value(key))
+    }
+}
+
+impl Scope {
+    /// Whether an entry with these belongs to the scope.
+    pub fn holds(&self, tenant: &Tenant, slot: &SlotName, owner: &Owner, r: Option<&Ref>) -> bool {
+        self.tenant == *tenant
+            && self.slot == *slot
+            && self.owner == *owner
+            && self
+                .reference
+                .as_ref()
+                .is_none_or(|mine| mine.as_ref() == r)
+    }
+}

@@ -1,0 +1,76 @@
+//! Object keys. The server makes them from ids and names that match one strict pattern;
+//! nothing a client wrote is ever in one.
+
+use super::name::{Id, SlotName, Tenant};
+
+/// Where a ticket's bytes arrive, in the staging bucket.
+pub fn staging(id: Id) -> String {
+    id.to_string()
+}
+
+/// The ticket a staging key belongs to; `None` when no ticket of ours made it.
+pub fn staging_owner(key: &str) -> Option<Id> {
+    (key.len() == 36).then(|| Id::try_parse(key).ok()).flatten()
+}
+
+/// `{tenant}/{slot}/{id}.`: what all final keys of one ticket begin with.
+pub fn final_prefix(tenant: &Tenant, slot: &SlotName, id: Id) -> String {
+    format!("{tenant}/{slot}/{id}.")
+}
+
+/// `{tenant}/{slot}/{id}.{epoch}{.ext}`: one per attempt, written at most once.
+/// `extension` is the detected type's, with its dot.
+pub fn final_key(
+    tenant: &Tenant,
+    slot: &SlotName,
+    id: Id,
+    epoch: u32,
+    extension: Option<&str>,
+) -> String {
+    format!(
+        "{}{epoch}{}",
+        final_prefix(tenant, slot, id),
+        extension.unwrap_or("")
+    )
+}
+
+/// The ticket and the attempt that a final key names; `None` when no attempt of ours made it.
+pub fn final_owner(key: &str) -> Option<(Id, u32)> {
+    let name = key.rsplit('/').next()?;
+    let (id, rest) = (name.get(..36)?, name.get(36..)?);
+    let epoch = rest.strip_prefix('.')?.split('.').next()?;
+    Some((Id::try_parse(id).ok()?, epoch.parse().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_name_their_ticket_and_attempt() {
+        let id = Id::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0001);
+        let tenant = Tenant::parse("acme").unwrap();
+        let slot = SlotName::parse("photos").unwrap();
+        let key = final_key(&tenant, &slot, id, 3, Some(".png"));
+        assert_eq!(
+            key,
+            "acme/photos/01900000-0000-7000-8000-000000000001.3.png"
+        );
+        assert_eq!(final_owner(&key), Some((id, 3)));
+        assert_eq!(
+            final_owner(&final_key(&tenant, &slot, id, 4, None)),
+            Some((id, 4))
+        );
+        assert_eq!(staging_owner(&staging(id)), Some(id));
+        for foreign in [
+            "",
+            "x",
+            "acme/photos/readme.txt",
+            "../../etc/passwd",
+            &id.simple().to_string(),
+        ] {
+            assert_eq!(final_owner(foreign), None, "{foreign}");
+            assert_eq!(staging_owner(foreign), None, "{foreign}");
+        }
+    }
+}
