@@ -1,1 +1,268 @@
-//! (room under construction)
+//! The only S3 client code: sign, the judge's reads, promote, list.
+//!
+//! Two buckets: *staging*, where browsers write through URLs signed here, and *files*, where
+//! only [`Store::promote`] and its multipart sibling write. No function of this room signs a
+//! write for the files bucket.
+//!
+//! Every call has a time limit, and says in a [`StoreError`] whether the object is not so
+//! (`Missing`, `Changed`) or the store could not tell. Reads, lists and deletes are tried three
+//! times; whatever could take effect twice is sent once.
+
+mod error;
+mod keys;
+mod list;
+mod multipart;
+mod promote;
+mod read;
+mod sign;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::retry::RetryConfig;
+use aws_sdk_s3::config::timeout::TimeoutConfig;
+use aws_sdk_s3::config::{
+    BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    StalledStreamProtectionConfig,
+};
+use aws_smithy_http_client::tls;
+
+use crate::domain::secret::Secret;
+use crate::domain::time::{Seconds, Timestamp};
+use sign::{DownloadSigner, Endpoint, UploadSigner};
+
+pub use error::StoreError;
+pub use list::{Object, Page};
+pub use multipart::Part;
+pub use promote::{Promotion, SINGLE_COPY_MAX};
+pub use read::Peek;
+pub use sign::Presigned;
+
+/// Where the store is and how it is spoken to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `http[s]://host[:port]` as this server reaches the store; `None`: AWS in `region`.
+    pub endpoint: Option<String>,
+    /// The same as browsers reach it, for uploads; `None`: `endpoint`.
+    pub public_endpoint: Option<String>,
+    /// The same for downloads; `None`: `public_endpoint`.
+    pub download_endpoint: Option<String>,
+    /// The region that requests are signed for.
+    pub region: String,
+    /// Whether the bucket goes into the path rather than the host name.
+    pub path_style: bool,
+    /// The bucket browsers write to.
+    pub staging_bucket: String,
+    /// The bucket of committed files.
+    pub files_bucket: String,
+    /// The server's own key.
+    pub server_key: Key,
+    /// The write-only key that browser URLs are signed with; `None`: the server's, which is
+    /// safe only where [`Store::probe_copy_source`] says so.
+    pub upload_key: Option<Key>,
+}
+
+/// Where credentials come from.
+#[derive(Clone, Debug)]
+pub enum Key {
+    /// A pair that does not change.
+    Static {
+        /// The access key, which is no secret.
+        access_key: String,
+        /// Its secret.
+        secret_key: Secret,
+    },
+    /// Environment, profile, web identity, container or instance, as every AWS tool does.
+    AwsChain,
+}
+
+/// One of the two buckets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Bucket {
+    /// Where browsers may write; served to nobody.
+    Staging,
+    /// Where committed files are.
+    Files,
+}
+
+/// How long the store is waited for.
+#[derive(Clone, Copy, Debug)]
+struct Patience {
+    /// For a connection.
+    connect: Duration,
+    /// For one attempt of an ordinary call, up to the answer's head.
+    attempt: Duration,
+    /// For one read of the judge, with its attempts and its body.
+    judge_read: Duration,
+    /// For one copy or one completion of a multipart upload.
+    copy: Duration,
+}
+
+const PATIENCE: Patience = Patience {
+    connect: Duration::from_secs(3),
+    attempt: Duration::from_secs(10),
+    judge_read: Duration::from_secs(10),
+    copy: Duration::from_secs(300),
+};
+
+/// A connection to the store; cheap to clone.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    /// For calls that may be repeated.
+    client: Client,
+    /// For calls whose effect must not happen twice: one attempt.
+    once: Client,
+    /// For copies and completions: one attempt, and a long one.
+    slow: Client,
+    staging_bucket: String,
+    files_bucket: String,
+    uploads: UploadSigner,
+    downloads: DownloadSigner,
+    /// Signs as `uploads` does, for the endpoint that this server reaches.
+    probes: UploadSigner,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Store")
+            .field("staging_bucket", &self.0.staging_bucket)
+            .field("files_bucket", &self.0.files_bucket)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Store {
+    /// Checks the settings and fetches credentials; it sends nothing to the store.
+    pub async fn connect(settings: Settings) -> Result<Self, StoreError> {
+        let aws = || Ok(Endpoint::aws(&settings.region));
+        let endpoint = settings
+            .endpoint
+            .as_deref()
+            .map_or_else(aws, Endpoint::parse)?;
+        let or = |given: &Option<String>, other: &Endpoint| match given {
+            Some(text) => Endpoint::parse(text),
+            None => Ok(other.clone()),
+        };
+        let public = or(&settings.public_endpoint, &endpoint)?;
+        let download = or(&settings.download_endpoint, &public)?;
+
+        let (server_keys, provider) = keys::open(&settings.server_key).await?;
+        let upload_keys = match &settings.upload_key {
+            Some(key) => keys::open(key).await?.0,
+            None => server_keys.clone(),
+        };
+
+        let http = aws_smithy_http_client::Builder::new()
+            .tls_provider(tls::Provider::Rustls(
+                tls::rustls_provider::CryptoMode::AwsLc,
+            ))
+            .build_https();
+        let base = aws_sdk_s3::Config::builder()
+            .behavior_version(BehaviorVersion::v2026_01_12())
+            .http_client(http)
+            .credentials_provider(provider)
+            .region(Region::new(settings.region.clone()))
+            .endpoint_url(endpoint.url())
+            .force_path_style(settings.path_style)
+            // Newer checksum defaults break several stores, and all of our own bodies are tiny.
+            .request_checksum_calculation(RequestChecksumCalculation::WhenRequired)
+            .response_checksum_validation(ResponseChecksumValidation::WhenRequired)
+            // Every body here is read under a limit of our own.
+            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+            .retry_config(RetryConfig::standard().with_max_attempts(3))
+            .timeout_config(timeouts(PATIENCE.attempt))
+            .build();
+        let once = base.to_builder().retry_config(RetryConfig::disabled());
+        let slow = once.clone().timeout_config(timeouts(PATIENCE.copy));
+
+        let (path_style, region) = (settings.path_style, &settings.region);
+        let staging = &settings.staging_bucket;
+        let files = &settings.files_bucket;
+        Ok(Self(Arc::new(Inner {
+            uploads: UploadSigner::new(&public, staging, path_style, region, upload_keys.clone()),
+            probes: UploadSigner::new(&endpoint, staging, path_style, region, upload_keys),
+            downloads: DownloadSigner::new(&download, files, path_style, region, server_keys),
+            client: Client::from_conf(base),
+            once: Client::from_conf(once.build()),
+            slow: Client::from_conf(slow.build()),
+            staging_bucket: settings.staging_bucket,
+            files_bucket: settings.files_bucket,
+        })))
+    }
+
+    /// Signs one PUT of exactly `size` bytes to staging, and with `sha256` (base64 of 32 bytes)
+    /// of exactly these bytes. No network. Fails only when the credentials have expired.
+    pub fn presign_put(
+        &self,
+        staging_key: &str,
+        size: u64,
+        sha256: Option<&str>,
+        ttl: Seconds,
+        now: Timestamp,
+    ) -> Result<Presigned, StoreError> {
+        self.0.uploads.put(staging_key, size, sha256, ttl, now)
+    }
+
+    /// Signs one part of exactly `size` bytes of a multipart upload to staging. No network.
+    pub fn presign_part(
+        &self,
+        staging_key: &str,
+        upload_id: &str,
+        number: u32,
+        size: u64,
+        ttl: Seconds,
+        now: Timestamp,
+    ) -> Result<Presigned, StoreError> {
+        self.0
+            .uploads
+            .part(staging_key, upload_id, number, size, ttl, now)
+    }
+
+    /// Signs one GET of a file, answered with this `Content-Disposition` and `Content-Type`.
+    /// No network.
+    pub fn presign_get(
+        &self,
+        final_key: &str,
+        content_disposition: &str,
+        content_type: &str,
+        ttl: Seconds,
+        now: Timestamp,
+    ) -> Result<Presigned, StoreError> {
+        self.0
+            .downloads
+            .get(final_key, content_disposition, content_type, ttl, now)
+    }
+
+    fn name(&self, bucket: Bucket) -> &str {
+        match bucket {
+            Bucket::Staging => &self.0.staging_bucket,
+            Bucket::Files => &self.0.files_bucket,
+        }
+    }
+
+    /// `x-amz-copy-source` of a staging object. Staging keys need no encoding.
+    fn copy_source(&self, staging_key: &str) -> String {
+        format!("{}/{staging_key}", self.0.staging_bucket)
+    }
+}
+
+fn timeouts(attempt: Duration) -> TimeoutConfig {
+    TimeoutConfig::builder()
+        .connect_timeout(PATIENCE.connect)
+        .operation_attempt_timeout(attempt)
+        .build()
+}
+
+/// An `ETag` without quotes. Some stores leave them out, so both forms mean the same.
+fn bare(etag: Option<&str>) -> String {
+    etag.unwrap_or_default().trim_matches('"').to_owned()
+}
+
+/// An `ETag` as conditions want it.
+fn quoted(etag: &str) -> String {
+    format!("\"{etag}\"")
+}

@@ -1,0 +1,147 @@
+//! Credentials: a static pair or what the AWS default chain finds, kept fresh in the
+//! background so that signing never waits.
+
+use std::sync::{Arc, Weak};
+use std::time::{Duration, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use aws_credential_types::Credentials;
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+
+use super::{Key, StoreError};
+use crate::clock::Clock;
+use crate::domain::secret::Secret;
+use crate::domain::time::Timestamp;
+
+/// How soon expiring credentials are asked for again, at the earliest.
+const SHORTEST_REFRESH: Duration = Duration::from_secs(30);
+
+/// An access key with its secret, and a session token when they are temporary.
+#[derive(Debug)]
+pub(super) struct KeyPair {
+    pub(super) access_key: String,
+    pub(super) secret_key: Secret,
+    pub(super) session_token: Option<Secret>,
+    /// When the store stops believing them; `None`: never.
+    pub(super) expires_at: Option<Timestamp>,
+}
+
+/// The key pair in use at present.
+#[derive(Debug)]
+pub(super) struct Keys(ArcSwap<KeyPair>);
+
+impl Keys {
+    /// Keys that are held still.
+    pub(super) fn fixed(pair: KeyPair) -> Arc<Self> {
+        Arc::new(Self(ArcSwap::from_pointee(pair)))
+    }
+
+    /// The pair to sign with now.
+    pub(super) fn current(&self) -> Arc<KeyPair> {
+        self.0.load_full()
+    }
+}
+
+/// The keys for our signer, and the same as a provider for the SDK's clients.
+pub(super) async fn open(key: &Key) -> Result<(Arc<Keys>, SharedCredentialsProvider), StoreError> {
+    match key {
+        Key::Static {
+            access_key,
+            secret_key,
+        } => {
+            let text = secret_key
+                .expose_str()
+                .ok_or_else(|| StoreError::Settings("the secret key is not UTF-8".into()))?;
+            let credentials = Credentials::new(access_key, text, None, None, "putgate.toml");
+            let keys = Keys::fixed(pair(&credentials));
+            Ok((keys, SharedCredentialsProvider::new(credentials)))
+        }
+        Key::AwsChain => {
+            // Only the credentials are taken from the environment; region and endpoint are ours.
+            let chain = aws_config::default_provider::credentials::default_provider().await;
+            let provider = SharedCredentialsProvider::new(chain);
+            let first = load(&provider).await?;
+            let expires = first.expires_at.is_some();
+            let keys = Keys::fixed(first);
+            if expires {
+                tokio::spawn(refresh(Arc::downgrade(&keys), provider.clone()));
+            }
+            Ok((keys, provider))
+        }
+    }
+}
+
+fn pair(credentials: &Credentials) -> KeyPair {
+    KeyPair {
+        access_key: credentials.access_key_id().to_owned(),
+        secret_key: Secret::new(credentials.secret_access_key()),
+        session_token: credentials.session_token().map(Secret::new),
+        expires_at: credentials.expiry().map(|at| {
+            let since = at.duration_since(UNIX_EPOCH).unwrap_or_default();
+            Timestamp::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+        }),
+    }
+}
+
+async fn load(provider: &SharedCredentialsProvider) -> Result<KeyPair, StoreError> {
+    match provider.provide_credentials().await {
+        Ok(credentials) => Ok(pair(&credentials)),
+        Err(error) => Err(StoreError::Unavailable(format!(
+            "no credentials from the AWS default chain: {}",
+            super::error::innermost(&error)
+        ))),
+    }
+}
+
+/// When to ask again: at half of what is left, so that a signed URL rarely meets a short rest,
+/// and a failing source is asked several times before the end.
+fn pause(expires_at: Timestamp, now: Timestamp) -> Duration {
+    let left = u64::try_from(now.seconds_until(expires_at)).unwrap_or(0);
+    Duration::from_secs(left / 2).max(SHORTEST_REFRESH)
+}
+
+/// Replaces the keys before they expire, for as long as somebody holds them.
+async fn refresh(keys: Weak<Keys>, provider: SharedCredentialsProvider) {
+    while let Some(expires_at) = keys.upgrade().and_then(|keys| keys.current().expires_at) {
+        tokio::time::sleep(pause(expires_at, Clock::System.now())).await;
+        let fresh = load(&provider).await;
+        let Some(keys) = keys.upgrade() else { return };
+        match fresh {
+            Ok(pair) => keys.0.store(Arc::new(pair)),
+            Err(error) => tracing::warn!(%error, "storage credentials were not refreshed"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn credentials_are_refreshed_well_before_they_expire() {
+        let at = |seconds: i64| Timestamp::from_millis(seconds * 1000);
+        for (left, expected) in [(3600, 1800), (900, 450), (70, 35), (40, 30), (-5, 30)] {
+            assert_eq!(
+                pause(at(10_000 + left), at(10_000)).as_secs(),
+                expected,
+                "{left} s left"
+            );
+        }
+    }
+
+    #[test]
+    fn a_key_pair_does_not_print_its_secrets() {
+        let pair = pair(&Credentials::new(
+            "AKID",
+            "hunter2",
+            Some("token3".into()),
+            None,
+            "test",
+        ));
+        let text = format!("{pair:?}");
+        assert!(
+            !text.contains("hunter2") && !text.contains("token3"),
+            "{text}"
+        );
+    }
+}
