@@ -18,7 +18,7 @@ const client = createClient({
 
 const at = (id) => document.getElementById(id);
 const page = {
-  slot: at("slot"), rules: at("rules"), drop: at("drop"), file: at("file"), uploads: at("uploads"),
+  slot: at("slot"), rules: at("rules"), drop: at("drop"), file: at("file"), pick: at("pick"), uploads: at("uploads"),
   usage: at("usage"), empty: at("empty"), gallery: at("gallery"), galleryTitle: at("gallery-title"),
   more: at("more"), trouble: at("trouble"), live: at("live"),
 };
@@ -49,9 +49,10 @@ const plainType = (item) => WILDCARDS[item] ?? (item.startsWith(".") ? item.slic
 function rulesInWords({ accept = [], max_file_size, max_entries, on_full, image }) {
   const what = accept.length === 0 ? "Files of any type" : `Takes ${list(accept.map(plainType), "disjunction")}`;
   const count = max_entries === 1 ? "one file" : `${max_entries} files`;
-  const full = on_full === "replace" ? "a new one replaces the oldest" : "a full slot takes no more";
+  const old = max_entries === 1 ? "it" : "the oldest";
+  const full = on_full === "replace" ? `a new one replaces ${old}` : "a full slot takes no more";
   const sides = image?.max_width && image?.max_height ? `, ${image.max_width} × ${image.max_height} pixels` : "";
-  return `${what}, up to ${bytes(max_file_size)}${sides} each. Room for ${count}; ${full}.`;
+  return `${what}, up to ${bytes(max_file_size)}${sides}${max_entries === 1 ? "" : " each"}. Room for ${count}; ${full}.`;
 }
 
 /** A type as a badge: `image/png` is PNG; long names keep their extension. */
@@ -181,7 +182,9 @@ async function refresh() {
     ]);
     if (turn !== load) return;
     slot = fresh;
-    page.gallery.replaceChildren(...answer.files.map(item));
+    // What is shown already stays, and keeps its focus and its loaded picture.
+    const shown = new Map([...page.gallery.children].map((node) => [node.dataset.id, node]));
+    page.gallery.replaceChildren(...answer.files.map((file) => shown.get(file.id) ?? item(file)));
     paged(answer);
     page.trouble.hidden = true;
   } catch (error) {
@@ -225,13 +228,20 @@ function item(file) {
   node.dataset.id = file.id;
   part("gallery-name").textContent = file.name;
   part("gallery-name").title = file.name;
-  const pixels = file.width && file.height ? ` · ${file.width} × ${file.height}` : "";
-  part("gallery-facts").textContent = `${bytes(file.size)} · ${file.type}${pixels}`;
+  const facts = [bytes(file.size), file.type];
+  if (file.width && file.height) facts.push(`${file.width} × ${file.height}`);
+  part("gallery-facts").append(...facts.map(fact));
   part("thumb-word").textContent = badge(file);
   if (file.type.startsWith("image/")) picture(part("thumb"), file);
   download(part("download"), file);
   remove(node, part("delete"), file);
   return node;
+}
+
+function fact(words) {
+  const span = document.createElement("span");
+  span.textContent = words;
+  return span;
 }
 
 /** The picture, where the browser can show it; the badge stays where it cannot. */
@@ -286,6 +296,7 @@ function choose(chosen) {
   page.rules.textContent = rulesInWords(slot);
   page.file.accept = (slot.accept ?? []).join(",");
   page.file.multiple = slot.max_entries > 1;
+  page.pick.textContent = slot.max_entries > 1 ? "Choose files" : "Choose a file";
   page.gallery.replaceChildren();
   page.empty.hidden = true;
   page.more.hidden = true;
@@ -309,6 +320,9 @@ function choices(slots, chosen) {
     label.append(radio, word);
     page.slot.append(label);
   }
+  window.addEventListener("hashchange", () => {
+    [...page.slot.querySelectorAll("input")].find(({ value }) => `#${value}` === location.hash)?.click();
+  });
 }
 
 page.file.addEventListener("change", () => {
