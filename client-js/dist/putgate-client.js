@@ -72,36 +72,49 @@ var Api = class {
   #token = null;
   constructor(endpoint, token, transport) {
     this.#endpoint = endpoint.replace(/\/+$/, "");
-    this.#getToken = typeof token === "string" ? () => token : token;
+    this.#getToken = async () => typeof token === "string" ? token : token();
     this.#renewable = typeof token !== "string";
     this.transport = transport;
   }
-  /** Calls `path`; throws a `PutgateError` for anything but 2xx. */
+  /** Calls `path`; throws a `PutgateError` for anything but 2xx, or what the token getter threw. */
   async call(method, path, options = {}) {
     const { signal } = options;
     let renewable = this.#renewable;
     for (; ; ) {
       if (signal?.aborted) throw cancelled();
-      const token = this.#token ??= this.#fetchToken();
-      const authorization = `Bearer ${await token}`;
-      const send2 = () => this.#send(method, path, authorization, options);
+      const token = this.#token ??= this.#getToken();
+      const bearer = await this.#read(token);
+      const send2 = () => this.#send(method, path, bearer, options);
       const answer = options.once ? await send2() : await persist(this.transport, send2, signal);
       if (signal?.aborted) throw cancelled();
       if (answer.status === 401 && renewable) {
         renewable = false;
-        if (this.#token === token) this.#token = null;
+        this.#forget(token);
         continue;
       }
       return success(answer);
     }
   }
-  #send(method, path, authorization, options) {
+  /** A failure to get a token is not remembered: the next call asks again. */
+  async #read(token) {
+    try {
+      return await token;
+    } catch (error) {
+      this.#forget(token);
+      throw error;
+    }
+  }
+  /** Drops this token, unless another call has fetched a new one in the meantime. */
+  #forget(token) {
+    if (this.#token === token) this.#token = null;
+  }
+  #send(method, path, bearer, options) {
     const { body, headers, signal, keepalive = false } = options;
     return this.transport.call({
       method,
       url: this.#endpoint + path,
       headers: {
-        authorization,
+        authorization: `Bearer ${bearer}`,
         accept: "application/json",
         ...body === void 0 ? {} : { "content-type": "application/json" },
         ...headers
@@ -110,14 +123,6 @@ var Api = class {
       signal,
       keepalive
     });
-  }
-  async #fetchToken() {
-    try {
-      return await this.#getToken();
-    } catch (error) {
-      this.#token = null;
-      throw error;
-    }
   }
 };
 function success({ status, text, retryAfter }) {

@@ -103,45 +103,59 @@ export interface Success {
 export class Api {
   readonly transport: Transport;
   readonly #endpoint: string;
-  readonly #getToken: () => string | Promise<string>;
+  readonly #getToken: () => Promise<string>;
   readonly #renewable: boolean;
   #token: Promise<string> | null = null;
 
   constructor(endpoint: string, token: Token, transport: Transport) {
     this.#endpoint = endpoint.replace(/\/+$/, "");
-    this.#getToken = typeof token === "string" ? () => token : token;
+    this.#getToken = async () => (typeof token === "string" ? token : token());
     this.#renewable = typeof token !== "string";
     this.transport = transport;
   }
 
-  /** Calls `path`; throws a `PutgateError` for anything but 2xx. */
+  /** Calls `path`; throws a `PutgateError` for anything but 2xx, or what the token getter threw. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<Success> {
     const { signal } = options;
     let renewable = this.#renewable;
     for (;;) {
       if (signal?.aborted) throw cancelled();
-      const token = (this.#token ??= this.#fetchToken());
-      const authorization = `Bearer ${await token}`;
-      const send = () => this.#send(method, path, authorization, options);
+      const token = (this.#token ??= this.#getToken());
+      const bearer = await this.#read(token);
+      const send = () => this.#send(method, path, bearer, options);
       const answer = options.once ? await send() : await persist(this.transport, send, signal);
       if (signal?.aborted) throw cancelled();
       if (answer.status === 401 && renewable) {
         renewable = false;
-        // Another call may have fetched a new one in the meantime.
-        if (this.#token === token) this.#token = null;
+        this.#forget(token);
         continue;
       }
       return success(answer);
     }
   }
 
-  #send(method: string, path: string, authorization: string, options: CallOptions): Promise<Answer> {
+  /** A failure to get a token is not remembered: the next call asks again. */
+  async #read(token: Promise<string>): Promise<string> {
+    try {
+      return await token;
+    } catch (error) {
+      this.#forget(token);
+      throw error;
+    }
+  }
+
+  /** Drops this token, unless another call has fetched a new one in the meantime. */
+  #forget(token: Promise<string>): void {
+    if (this.#token === token) this.#token = null;
+  }
+
+  #send(method: string, path: string, bearer: string, options: CallOptions): Promise<Answer> {
     const { body, headers, signal, keepalive = false } = options;
     return this.transport.call({
       method,
       url: this.#endpoint + path,
       headers: {
-        authorization,
+        authorization: `Bearer ${bearer}`,
         accept: "application/json",
         ...(body === undefined ? {} : { "content-type": "application/json" }),
         ...headers,
@@ -150,16 +164,6 @@ export class Api {
       signal,
       keepalive,
     });
-  }
-
-  async #fetchToken(): Promise<string> {
-    try {
-      return await this.#getToken();
-    } catch (error) {
-      // A failure is not remembered: the next call asks again.
-      this.#token = null;
-      throw error;
-    }
   }
 }
 

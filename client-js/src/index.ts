@@ -29,7 +29,7 @@ export interface FileQuery {
   limit?: number;
 }
 
-/** A broker, as one user sees it. Every method throws `PutgateError`. */
+/** A broker, as one user sees it. Every method throws `PutgateError`, or what the token getter threw. */
 export interface Client {
   /** Uploads one file; resolves when it is committed. */
   upload(file: Blob, options: UploadOptions): Promise<CommittedFile>;
