@@ -1,0 +1,79 @@
+/** RFC 9457 problem details, as every refusal of the API carries them. */
+export interface Problem {
+  type?: string;
+  title?: string;
+  status: number;
+  /** Stable; branch on this. */
+  code: string;
+  /** One sentence for people. */
+  detail?: string;
+  /** With `content-rejected`: why. */
+  reason?: string;
+  /** The type that was declared. */
+  declared?: string;
+  /** The type that the bytes turned out to be. */
+  detected?: string;
+  [member: string]: unknown;
+}
+
+/**
+ * Every way an upload or a call can fail.
+ *
+ * `code` is the API's own code (`content-rejected`, `slot-full`, …) or one of the client's:
+ *
+ * | code | meaning |
+ * |---|---|
+ * | `cancelled` | the caller's signal was aborted |
+ * | `api-unreachable` | no answer from the broker |
+ * | `bad-answer` | an answer that is not the broker's (a proxy's page, for example) |
+ * | `storage-unreachable` | no readable answer from storage: the network, or CORS |
+ * | `storage-refused` | storage answered with an error that a retry does not cure |
+ */
+export class PutgateError extends Error {
+  readonly code: string;
+  /** HTTP status; 0 when there was no answer. */
+  readonly status: number;
+  /** One sentence for people. */
+  readonly detail: string;
+  readonly reason: string | undefined;
+  readonly declared: string | undefined;
+  readonly detected: string | undefined;
+  /** The whole problem, with members of its own such as `limit`; null for the client's codes. */
+  readonly problem: Problem | null;
+
+  constructor(code: string, status: number, detail: string, problem: Problem | null = null) {
+    super(`${code}: ${detail}`);
+    this.name = "PutgateError";
+    this.code = code;
+    this.status = status;
+    this.detail = detail;
+    this.reason = problem?.reason;
+    this.declared = problem?.declared;
+    this.detected = problem?.detected;
+    this.problem = problem;
+  }
+}
+
+/** The error for a problem of the API. */
+export function fromProblem(problem: Problem): PutgateError {
+  const { code, status, detail, title } = problem;
+  return new PutgateError(code, status, detail ?? title ?? code, problem);
+}
+
+/** The error for an answer of the API, which a proxy may have written instead. */
+export function fromAnswer(status: number, body: unknown): PutgateError {
+  if (isObject(body) && typeof body["code"] === "string") {
+    return fromProblem({ ...body, code: body["code"], status });
+  }
+  return new PutgateError("bad-answer", status, `The server answered ${status} without saying why.`);
+}
+
+/** The error of a caller who changed their mind. */
+export function cancelled(): PutgateError {
+  return new PutgateError("cancelled", 0, "The upload was cancelled.");
+}
+
+/** Whether `value` is a JSON object. */
+export function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}

@@ -1,0 +1,123 @@
+/** A call of the broker's API. */
+export interface ApiRequest {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body?: string;
+  signal?: AbortSignal | undefined;
+  /** Lets the call outlive the page: a cancel sent while the tab closes. */
+  keepalive?: boolean;
+}
+
+/** Bytes for storage. */
+export interface PutRequest {
+  method: string;
+  url: string;
+  headers: Record<string, string>;
+  body: Blob;
+  signal?: AbortSignal | undefined;
+  /** Bytes handed to the network so far. */
+  onSent?: (sent: number) => void;
+}
+
+/** An answer; status 0: there was none, or the browser hides it. */
+export interface Answer {
+  status: number;
+  text: string;
+  /** Seconds, from `Retry-After`; null when absent. */
+  retryAfter: number | null;
+}
+
+/**
+ * What the client needs of its surroundings. Tests put their own in its place.
+ * Neither `call` nor `put` throws: what did not arrive is an answer with status 0.
+ */
+export interface Transport {
+  call(request: ApiRequest): Promise<Answer>;
+  put(request: PutRequest): Promise<Answer>;
+  /** Waits; ends early, without throwing, when the signal is aborted. */
+  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+  /** Milliseconds since the epoch. */
+  now(): number;
+  /** 0 ≤ x < 1, for jitter. */
+  random(): number;
+}
+
+const NO_ANSWER: Answer = { status: 0, text: "", retryAfter: null };
+
+/** The browser: `fetch` for the API, `XMLHttpRequest` for bytes (fetch tells no upload progress). */
+export const browser: Transport = {
+  async call({ method, url, headers, body, signal, keepalive }) {
+    try {
+      const response = await fetch(url, {
+        method,
+        headers,
+        body: body ?? null,
+        signal: signal ?? null,
+        keepalive: keepalive ?? false,
+        credentials: "same-origin",
+        cache: "no-store",
+      });
+      return {
+        status: response.status,
+        text: await response.text(),
+        retryAfter: seconds(response.headers.get("retry-after"), Date.now()),
+      };
+    } catch {
+      return NO_ANSWER;
+    }
+  },
+
+  put({ method, url, headers, body, signal, onSent }) {
+    return new Promise((resolve) => {
+      const xhr = new XMLHttpRequest();
+      const abort = () => xhr.abort();
+      const done = (answer: Answer) => {
+        signal?.removeEventListener("abort", abort);
+        resolve(answer);
+      };
+      xhr.open(method, url);
+      for (const [name, value] of Object.entries(headers)) {
+        xhr.setRequestHeader(name, value);
+      }
+      // A listener on `upload` makes the request preflighted; PUT is so anyway.
+      if (onSent) xhr.upload.onprogress = (event) => onSent(event.loaded);
+      xhr.onload = () => {
+        const retryAfter = xhr.getAllResponseHeaders().includes("retry-after")
+          ? seconds(xhr.getResponseHeader("retry-after"), Date.now())
+          : null;
+        done({ status: xhr.status, text: xhr.responseText, retryAfter });
+      };
+      // Safari fires `abort` for lost connections: an abort we did not ask for is no answer either.
+      xhr.onerror = xhr.ontimeout = xhr.onabort = () => done(NO_ANSWER);
+      if (signal?.aborted) return done(NO_ANSWER);
+      signal?.addEventListener("abort", abort);
+      // Without a type the browser adds no Content-Type, and storage keeps none of the client's.
+      xhr.send(body.slice(0, body.size, ""));
+    });
+  },
+
+  sleep(milliseconds, signal) {
+    return new Promise((resolve) => {
+      if (signal?.aborted) return resolve();
+      const done = () => {
+        clearTimeout(timer);
+        signal?.removeEventListener("abort", done);
+        resolve();
+      };
+      const timer = setTimeout(done, milliseconds);
+      signal?.addEventListener("abort", done);
+    });
+  },
+
+  now: () => Date.now(),
+  random: () => Math.random(),
+};
+
+/** `Retry-After` in seconds: a number or an HTTP date (RFC 9110 §10.2.3); null when it is neither. */
+export function seconds(header: string | null, now: number): number | null {
+  if (header === null) return null;
+  if (/^\d+$/.test(header.trim())) return Number(header);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? null : Math.max(0, (date - now) / 1000);
+}
