@@ -232,9 +232,7 @@ impl Config {
         let path = path.unwrap_or(Path::new(DEFAULT_FILE));
         let file = path.display().to_string();
         let text = std::fs::read(path)
-            .map_err(|error| {
-                format!("cannot be read: {error}. Create it, or name another with --config.")
-            })
+            .map_err(|error| format!("cannot be read: {error}. Create it, or name another file."))
             .and_then(|bytes| {
                 String::from_utf8(bytes).map_err(|_| "is not UTF-8. Save it as UTF-8.".to_owned())
             })

@@ -329,17 +329,10 @@ impl<'t> Reader<'t> {
     /// Notes that the found value itself is wrong, and quotes it.
     pub fn wrong(&mut self, section: &Section<'t>, key: &str, found: &Found<'t>, why: &str) {
         let path = join(&section.path, key);
-        // A URL with a user in it carries a password, and a long value buries the message.
-        let shown = match found
-            .shown
-            .split_once('\n')
-            .map_or(&*found.shown, |(first, _)| first)
-        {
-            text if text.contains('@') => "\"***\"".to_owned(),
-            text if text.chars().count() > 60 => text.chars().take(59).chain(['…']).collect(),
-            text => text.to_owned(),
-        };
-        self.push(&found.origin, format!("{path} = {shown}: {why}"));
+        self.push(
+            &found.origin,
+            format!("{path} = {}: {why}", shortened(&found.shown)),
+        );
         self.bad.insert(path);
     }
 
@@ -624,5 +617,17 @@ fn did_you_mean<'a>(word: &str, known: impl Iterator<Item = &'a str>, otherwise:
     match closest(word, known) {
         Some(near) => format!(" Did you mean `{near}`?"),
         None => format!(" {otherwise}"),
+    }
+}
+
+/// A value as a message quotes it: a URL without what may be a password or a token, and
+/// nothing so long that it buries the message.
+fn shortened(value: &str) -> String {
+    let line = value.lines().next().unwrap_or_default();
+    match line.split_once('?') {
+        _ if line.contains('@') => quoted("***"),
+        Some((url, _)) if url.contains("://") => format!("{url}?***\""),
+        _ if line.chars().count() > 60 => line.chars().take(59).chain(['…']).collect(),
+        _ => line.to_owned(),
     }
 }

@@ -12,7 +12,7 @@ use super::mistake::{Mistakes, Origin};
 use super::reader::{Reader, Section};
 use super::values::{
     self, Address, BASE_URL, BUCKET, COUNT, DISPOSITION, FLAG, Kind, LARGE_COUNT, LISTEN, LOG,
-    LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TEXT, URL, quoted,
+    LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TEXT, quoted,
 };
 use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
@@ -165,6 +165,17 @@ fn storage<'t>(r: &mut Reader<'t>, top: &mut Section<'t>, pages: &[Address]) -> 
     );
     // Stores that are not AWS seldom have a DNS name for every bucket.
     let path_style = r.value_or(s, "path_style", &FLAG, endpoint.is_some());
+    let hosts = [&endpoint, &public, &download];
+    if !path_style
+        && hosts.into_iter().flatten().any(Address::is_ip)
+        && r.is_sound(s, &["public_endpoint", "download_endpoint"])
+    {
+        r.refuse(
+            s,
+            "path_style",
+            "a bucket's name can't stand before an IP address. Write true.",
+        );
+    }
     let staging_bucket = r.required(
         s,
         "staging_bucket",
@@ -426,7 +437,7 @@ fn not_a_public_key(pem: &[u8]) -> Option<&'static str> {
 fn webhook<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Option<Webhook> {
     let s = &mut r.section(top, "webhook", true);
     let is_given = r.is_given(s);
-    let url = r.value(s, "url", &URL).map(|url| url.text());
+    let url = r.value(s, "url", &BASE_URL).map(|url| url.text());
     let mut secrets = Vec::new();
     for file in r.secret_files(s, "secret_files") {
         match webhook_secret(&file.bytes) {
@@ -628,23 +639,53 @@ fn masked(_: &str) -> String {
     "***".into()
 }
 
-/// A database's URL without its password.
+/// A database's URL without its password, wherever in it that stands.
 fn masked_password(url: &str) -> String {
-    let (url, query) = match url.split_once('?') {
-        Some((url, _)) => (url, "?***"),
-        None => (url, ""),
+    if url.starts_with("sqlite:") {
+        return url.to_owned();
+    }
+    let Some((scheme, rest)) = url.split_once("://") else {
+        return masked(url);
     };
-    let masked = match url.split_once("://") {
-        Some((scheme, rest)) => match rest.rsplit_once('@') {
-            Some((user, host)) => {
-                let user = user
-                    .split_once(':')
-                    .map_or(user.to_owned(), |(user, _)| format!("{user}:***"));
-                format!("{scheme}://{user}@{host}")
-            }
-            None => url.to_owned(),
+    // The last `@` first: an unescaped password may hold `?`, `/` and `@`.
+    let (user, host) = match rest.rsplit_once('@') {
+        Some((user, host)) => match user.split_once(':') {
+            Some((user, _)) => (format!("{user}:***@"), host),
+            None => (format!("{user}@"), host),
         },
-        None => url.to_owned(),
+        None => (String::new(), rest),
     };
-    masked + query
+    match host.split_once('?') {
+        Some((host, _)) => format!("{scheme}://{user}{host}?***"),
+        None => format!("{scheme}://{user}{host}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_password_is_masked_wherever_it_stands() {
+        let rows = [
+            (
+                "postgres://app:hunter2@db:5432/app",
+                "postgres://app:***@db:5432/app",
+            ),
+            (
+                "postgres://app:hun?t/e@r2@db/app",
+                "postgres://app:***@db/app",
+            ),
+            (
+                "postgres://db/app?user=app&password=hunter2",
+                "postgres://db/app?***",
+            ),
+            ("postgres://app@db/app", "postgres://app@db/app"),
+            ("sqlite:a@b.db", "sqlite:a@b.db"),
+            ("hunter2", "***"),
+        ];
+        for (url, printed) in rows {
+            assert_eq!(masked_password(url), printed);
+        }
+    }
 }

@@ -266,13 +266,7 @@ pub(super) const BUCKET: Kind<String> = Kind {
     show: |text| quoted(text),
 };
 
-/// A URL with nothing before the host and nothing after `#`.
-pub(super) const URL: Kind<Address> = Kind {
-    parse: |raw| address(raw),
-    show: |url| quoted(&url.text()),
-};
-
-/// A URL that others are appended to: no query.
+/// A URL without a query: others are appended to it, or a token could hide there.
 pub(super) const BASE_URL: Kind<Address> = Kind {
     parse: |raw| {
         let url = address(raw)?;
@@ -391,6 +385,10 @@ impl Address {
         format!("{}{}{query}", self.text_of_origin(), self.path)
     }
 
+    pub fn is_ip(&self) -> bool {
+        self.host.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+    }
+
     pub fn reach(&self) -> Reach {
         let bare = self.host.trim_matches(['[', ']']);
         match bare.parse::<IpAddr>() {
@@ -496,12 +494,16 @@ pub(super) fn quoted(text: &str) -> String {
             '"' | '\\' => out.extend(['\\', c]),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", c as u32)),
+            c if c.is_control() => out.push_str(&control(c)),
             c => out.push(c),
         }
     }
     out.push('"');
     out
+}
+
+fn control(c: char) -> String {
+    format!("\\u{:04X}", u32::from(c))
 }
 
 fn number(raw: &Raw<'_>, units: &[(&str, u64)]) -> Option<u64> {
