@@ -1,1 +1,133 @@
-//! (room under construction)
+//! One file per verb: the order in which things happen. No rules here (they are in the
+//! domain), no SQL and no S3 (they are in their rooms).
+
+pub mod audit;
+pub mod cancel;
+pub mod claim;
+pub mod complete;
+pub mod delete;
+pub mod look;
+pub mod mint;
+pub mod sign;
+pub mod sweep;
+
+mod attempt;
+mod lease;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use tokio::sync::broadcast;
+use uuid::{NoContext, Uuid};
+
+use crate::clock::Clock;
+use crate::db::Db;
+use crate::domain::name::{Id, SlotName};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::slot::Slot;
+use crate::domain::time::Seconds;
+use crate::store::{Store, StoreError};
+
+pub use attempt::{Outcome, attempt};
+
+/// The slots by name.
+pub type Slots = BTreeMap<SlotName, Slot>;
+
+/// Everything a flow needs.
+#[derive(Debug)]
+pub struct App {
+    /// The rows.
+    pub db: Db,
+    /// The bytes.
+    pub store: Store,
+    /// The process's clock: signatures and tokens.
+    pub clock: Clock,
+    /// The slots; SIGHUP may exchange them.
+    pub slots: ArcSwap<Slots>,
+    /// The most live tickets per tenant and owner.
+    pub max_open_tickets: u32,
+    /// How long closed tickets and delivered events are kept.
+    pub retention: Seconds,
+    closed: broadcast::Sender<Id>,
+}
+
+impl App {
+    /// An app over its services.
+    pub fn new(
+        db: Db,
+        store: Store,
+        clock: Clock,
+        slots: Slots,
+        max_open_tickets: u32,
+        retention: Seconds,
+    ) -> Arc<Self> {
+        let (closed, _) = broadcast::channel(1024);
+        Arc::new(Self {
+            db,
+            store,
+            clock,
+            slots: ArcSwap::from_pointee(slots),
+            max_open_tickets,
+            retention,
+            closed,
+        })
+    }
+
+    /// The slot of that name, as the configuration has it now.
+    pub fn slot(&self, name: &SlotName) -> Result<Slot, Problem> {
+        self.slots.load().get(name).cloned().ok_or_else(|| {
+            Problem::new(Code::NotFound, format!("no slot is named {name}"))
+        })
+    }
+
+    /// Tells whoever waits for a ticket that it has closed.
+    fn announce(&self, id: Id) {
+        // Nobody waiting is no error.
+        let _ = self.closed.send(id);
+    }
+}
+
+/// A new id, by this clock.
+pub fn new_id(clock: &Clock) -> Id {
+    let now = clock.now().millis();
+    let seconds = u64::try_from(now.div_euclid(1000)).unwrap_or(0);
+    let nanos = u32::try_from(now.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
+    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
+}
+
+impl From<StoreError> for Problem {
+    /// What a client may know about a store's trouble; the log has the rest.
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Full(_) => Self::new(Code::StorageFull, "the storage has no room"),
+            StoreError::Missing
+            | StoreError::Changed
+            | StoreError::NoSuchUpload
+            | StoreError::Stopped
+            | StoreError::Refused(_)
+            | StoreError::Unavailable(_)
+            | StoreError::Settings(_) => Self::new(
+                Code::StorageUnavailable,
+                "the storage did not answer as it should; try again",
+            ),
+        }
+    }
+}
+
+/// The problem of a decision whose rows moved between reading and deciding, again and again.
+fn moved() -> Problem {
+    Problem::new(Code::DatabaseUnavailable, "the rows kept moving; try again")
+}
+
+/// How often a flow reads again when what it read has moved.
+const READS: usize = 5;
+
+/// How long a download URL works.
+pub const DOWNLOAD_TTL: Seconds = Seconds(300);
+
+/// Until when, for callers that wait.
+fn deadline(seconds: u32) -> tokio::time::Instant {
+    tokio::time::Instant::now() + Seconds(seconds).duration()
+}
+

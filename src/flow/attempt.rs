@@ -1,0 +1,429 @@
+//! An attempt: judge, promote, judge again, commit. Whoever asks (client, notification,
+//! worker), this is what runs, under a lease and a fencing epoch.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use base64::Engine as _;
+use bytes::Bytes;
+use sha2::{Digest, Sha256};
+
+use super::lease::Lease;
+use super::{App, look, sweep};
+use crate::domain::disposition::content_disposition;
+use crate::domain::file::File;
+use crate::domain::key;
+use crate::domain::ledger::{self, Began, Commit, Committed, Ended};
+use crate::domain::name::Id;
+use crate::domain::problem::{Code, Problem};
+use crate::domain::ticket::{self, Ticket};
+use crate::domain::verdict::{self, Accepted, Declared, Facts, Finding, Rejection, Verdict};
+use crate::sniff;
+use crate::store::{Bucket, Promotion, SINGLE_COPY_MAX, StoreError};
+
+/// What an attempt came to.
+#[derive(Clone, Debug)]
+pub enum Outcome {
+    /// The ticket is closed, by this attempt or before it.
+    Closed(Box<Ticket>),
+    /// Somebody else is judging.
+    Busy,
+    /// The bytes are not there yet; the ticket stays open.
+    Missing(Box<Ticket>, Problem),
+    /// The bytes changed while they were judged, or the lease was lost: worth another
+    /// attempt.
+    Again,
+    /// The store or the database did not do its part; the ticket stays open.
+    Unavailable(Problem),
+    /// There is no such ticket.
+    Unknown,
+}
+
+/// Why an attempt stopped before a verdict.
+enum Stop {
+    Missing(Problem),
+    Again,
+    Trouble(StoreError),
+    Database(Problem),
+    /// The ticket closed under the attempt.
+    Lost(Box<Ticket>),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Changed | StoreError::Stopped => Self::Again,
+            error => Self::Trouble(error),
+        }
+    }
+}
+
+impl From<crate::db::DbError> for Stop {
+    fn from(error: crate::db::DbError) -> Self {
+        Self::Database(error.into())
+    }
+}
+
+/// Runs one attempt on a ticket. It runs to its end even if the caller goes away.
+pub async fn attempt(app: &Arc<App>, id: Id) -> Outcome {
+    let app = Arc::clone(app);
+    tokio::spawn(async move { run(&app, id).await })
+        .await
+        .unwrap_or_else(|_| {
+            Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off"))
+        })
+}
+
+async fn run(app: &Arc<App>, id: Id) -> Outcome {
+    let row = crate::domain::books::Footprint {
+        tickets: vec![id],
+        ..Default::default()
+    };
+    let began = app
+        .db
+        .write(row, move |books, now| ledger::begin(books, now, id))
+        .await;
+    let ticket = match began {
+        Ok(Began::Yours(ticket)) => *ticket,
+        Ok(Began::Busy) => return Outcome::Busy,
+        Ok(Began::Closed(ticket)) => return Outcome::Closed(ticket),
+        Ok(Began::Unknown) => return Outcome::Unknown,
+        Err(error) => return Outcome::Unavailable(error.into()),
+    };
+    let lease = Lease::keep(app, &ticket);
+    let outcome = match pursue(app, &ticket, &lease).await {
+        Ok(closed) => Outcome::Closed(closed),
+        Err(Stop::Lost(ticket)) => Outcome::Closed(ticket),
+        Err(stop) => {
+            let note = match &stop {
+                Stop::Missing(problem) | Stop::Database(problem) => problem.to_string(),
+                Stop::Trouble(error) => error.to_string(),
+                Stop::Again | Stop::Lost(_) => "the bytes changed while they were judged".into(),
+            };
+            release(app, &ticket, &note).await;
+            match stop {
+                Stop::Missing(problem) => Outcome::Missing(Box::new(ticket), problem),
+                Stop::Trouble(error) => {
+                    tracing::warn!(ticket = %id, %error, "an attempt met trouble at the store");
+                    Outcome::Unavailable(error.into())
+                }
+                Stop::Database(problem) => Outcome::Unavailable(problem),
+                Stop::Again | Stop::Lost(_) => Outcome::Again,
+            }
+        }
+    };
+    drop(lease);
+    if let Outcome::Closed(ticket) = &outcome {
+        app.announce(id);
+        // Best effort, and nobody waits for it: the worker cleans what is left.
+        let (app, ticket) = (Arc::clone(app), ticket.clone());
+        tokio::spawn(async move { sweep::clean(&app, &ticket).await });
+    }
+    outcome
+}
+
+async fn release(app: &App, ticket: &Ticket, note: &str) {
+    let (id, epoch, note) = (ticket.id, ticket.epoch, note.to_owned());
+    let released = app
+        .db
+        .write(ticket.row(), move |books, _| ledger::release(books, id, epoch, &note))
+        .await;
+    if let Err(error) = released {
+        tracing::warn!(ticket = %id, %error, "a lease was not given back; it will run out");
+    }
+}
+
+/// What the bytes at one key came to.
+struct Judged {
+    size: u64,
+    etag: String,
+    sha256: Option<String>,
+    verdict: Verdict,
+}
+
+async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ticket>, Stop> {
+    let staging = key::staging(ticket.id);
+    if ticket.part_size.is_some() {
+        assemble(app, ticket, &staging, lease).await?;
+    }
+    lease.check()?;
+    let first = match judge(app, ticket, Bucket::Staging, &staging, None, lease).await {
+        Ok(judged) => judged,
+        Err(StoreError::Missing) => {
+            let detail = "nothing has arrived under this ticket yet";
+            return Err(Stop::Missing(Problem::new(Code::ObjectMissing, detail)));
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let accepted = match first.verdict {
+        Verdict::Reject(rejection) => return reject(app, ticket, &rejection).await,
+        Verdict::Accept(accepted) => accepted,
+    };
+    let final_key = key::final_key(
+        &ticket.tenant,
+        &ticket.slot,
+        ticket.id,
+        ticket.epoch,
+        accepted.extension.as_deref(),
+    );
+    let shown = look::shown_as(ticket.policy.disposition, &accepted.media_type);
+    let disposition = content_disposition(shown, &ticket.name);
+    let promotion = Promotion {
+        staging_key: &staging,
+        etag: &first.etag,
+        size: first.size,
+        final_key: &final_key,
+        content_type: &accepted.media_type,
+        content_disposition: &disposition,
+    };
+    promote(app, ticket, &promotion, lease).await?;
+    lease.check()?;
+    // Only what is read here counts: no browser can write to this key, and no other
+    // attempt shares it. Missing means the copy did not happen after all.
+    let second = match judge(app, ticket, Bucket::Files, &final_key, Some(&first), lease).await {
+        Ok(judged) => judged,
+        Err(StoreError::Missing) => return Err(Stop::Again),
+        Err(error) => return Err(error.into()),
+    };
+    match second.verdict {
+        Verdict::Reject(ref rejection) => reject(app, ticket, rejection).await,
+        // The twin of a verdict: the key's extension and the copy's type came from the
+        // first, so bytes that say otherwise need an attempt of their own.
+        Verdict::Accept(ref again)
+            if again.media_type != accepted.media_type || again.extension != accepted.extension =>
+        {
+            Err(Stop::Again)
+        }
+        Verdict::Accept(again) => {
+            let file = file(ticket, final_key, second.size, second.etag, second.sha256, again);
+            commit(app, ticket, file).await
+        }
+    }
+}
+
+/// Reads what the verdict needs, at most 64 KiB from either end, and asks for it.
+async fn judge(
+    app: &App,
+    ticket: &Ticket,
+    bucket: Bucket,
+    key: &str,
+    before: Option<&Judged>,
+    lease: &Lease,
+) -> Result<Judged, StoreError> {
+    let peek = app.store.head_bytes(bucket, key, sniff::HEAD_BYTES, None).await?;
+    let mut tail = Bytes::new();
+    if sniff::wants_tail(&peek.bytes, peek.size) {
+        lease.check()?;
+        tail = app
+            .store
+            .tail_bytes(bucket, key, peek.size, sniff::TAIL_BYTES, &peek.etag)
+            .await?;
+    }
+    let sha256 = if peek.size == peek.bytes.len() as u64 {
+        Some(base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&peek.bytes)))
+    } else if ticket.sha256.is_some() {
+        // Larger than what is read: the store checked the signed sum at the PUT, and says
+        // so unless the copy made it forget.
+        lease.check()?;
+        let stored = app.store.stored_sha256(bucket, key).await?;
+        stored.or_else(|| before.and_then(|judged| judged.sha256.clone()))
+    } else {
+        None
+    };
+    let facts = Facts { size: peek.size, sha256: sha256.clone() };
+    Ok(Judged {
+        size: peek.size,
+        verdict: deliberate(ticket, &facts, &peek.bytes, &tail),
+        etag: peek.etag,
+        sha256,
+    })
+}
+
+/// The verdict itself. Hostile bytes that make a parser panic are malformed bytes.
+fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], tail: &[u8]) -> Verdict {
+    let finding = catch_unwind(AssertUnwindSafe(|| sniff::sniff(head, tail, facts.size)))
+        .unwrap_or_else(|_| {
+            tracing::error!(ticket = %ticket.id, "the detector panicked; the file counts as malformed");
+            Finding::broken("application/octet-stream", "it broke the detector")
+        });
+    let declared = Declared {
+        name: &ticket.name,
+        size: if ticket.exact_size { ticket.size } else { facts.size },
+        media_type: ticket.media_type.as_deref(),
+        sha256: ticket.sha256.as_deref(),
+    };
+    verdict::judge(&ticket.policy, &declared, facts, &finding)
+}
+
+/// Completes a multipart upload, after comparing what the store has with the plan.
+async fn assemble(app: &App, ticket: &Ticket, staging: &str, lease: &Lease) -> Result<(), Stop> {
+    let part_size = ticket.part_size.unwrap_or(ticket.size);
+    let count = ticket::part_count(ticket.size, part_size);
+    let Some(upload_id) = &ticket.multipart_id else {
+        return Err(Stop::Missing(missing_parts(&(1..=count).collect::<Vec<_>>())));
+    };
+    lease.check()?;
+    let parts = match app.store.list_parts(staging, upload_id).await {
+        Ok(parts) => parts,
+        Err(StoreError::NoSuchUpload) => return gone(app, ticket, staging, upload_id, count).await,
+        Err(error) => return Err(error.into()),
+    };
+    let missing: Vec<u32> = (1..=count)
+        .filter(|number| {
+            let planned = ticket::part(ticket.size, part_size, *number).map(|part| part.size);
+            !parts
+                .iter()
+                .any(|part| part.number == *number && Some(part.size) == planned)
+        })
+        .collect();
+    if !missing.is_empty() {
+        return Err(Stop::Missing(missing_parts(&missing)));
+    }
+    lease.check()?;
+    let planned: Vec<_> = parts.into_iter().filter(|part| part.number <= count).collect();
+    match app.store.complete_multipart(staging, upload_id, &planned).await {
+        Ok(()) => Ok(()),
+        Err(StoreError::NoSuchUpload) => gone(app, ticket, staging, upload_id, count).await,
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The store no longer knows the upload: it was completed (a lost answer, somebody's hand),
+/// or dropped, and then everything starts anew under the same ticket.
+async fn gone(
+    app: &App,
+    ticket: &Ticket,
+    staging: &str,
+    upload_id: &str,
+    count: u32,
+) -> Result<(), Stop> {
+    match app.store.head(Bucket::Staging, staging).await? {
+        Some((size, _)) if size == ticket.size => Ok(()),
+        _ => {
+            let (id, seen) = (ticket.id, upload_id.to_owned());
+            app.db
+                .write(ticket.row(), move |books, _| {
+                    ledger::note_multipart(books, id, Some(&seen), None)
+                })
+                .await?;
+            Err(Stop::Missing(missing_parts(&(1..=count).collect::<Vec<_>>())))
+        }
+    }
+}
+
+/// The first hundred missing parts by number; the client asks again for the rest.
+fn missing_parts(numbers: &[u32]) -> Problem {
+    let shown = &numbers[..numbers.len().min(100)];
+    Problem::new(Code::PartsMissing, format!("{} parts have not arrived", numbers.len()))
+        .with("missing", shown.to_vec())
+        .with("missing_count", numbers.len())
+}
+
+async fn promote(
+    app: &App,
+    ticket: &Ticket,
+    promotion: &Promotion<'_>,
+    lease: &Lease,
+) -> Result<(), Stop> {
+    lease.check()?;
+    let done = if promotion.size <= SINGLE_COPY_MAX {
+        app.store.promote(promotion).await
+    } else {
+        let upload_id = app.store.create_copy(promotion).await?;
+        let (id, epoch) = (ticket.id, ticket.epoch);
+        let (final_key, noted) = (promotion.final_key.to_owned(), upload_id.clone());
+        let mine = app
+            .db
+            .write(ticket.row(), move |books, _| {
+                ledger::note_promotion(books, id, epoch, &final_key, &noted)
+            })
+            .await?;
+        if !mine {
+            return Err(Stop::Again);
+        }
+        app.store
+            .copy_parts(promotion, &upload_id, &|| lease.is_held())
+            .await
+    };
+    match done {
+        Ok(()) => Ok(()),
+        // Gone between judging and copying; a client may put it again.
+        Err(StoreError::Missing) => Err(Stop::Again),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn reject(app: &App, ticket: &Ticket, rejection: &Rejection) -> Result<Box<Ticket>, Stop> {
+    let (id, epoch, problem) = (ticket.id, ticket.epoch, rejection.problem());
+    let ended = app
+        .db
+        .write(ticket.footprint(), move |books, now| {
+            ledger::reject(books, now, id, epoch, &problem)
+        })
+        .await?;
+    match ended {
+        Ended::Now(ticket) => Ok(ticket),
+        Ended::Otherwise(ticket) => Err(lost(ticket)),
+        Ended::Unknown => Err(Stop::Again),
+    }
+}
+
+fn file(
+    ticket: &Ticket,
+    key: String,
+    size: u64,
+    etag: String,
+    sha256: Option<String>,
+    accepted: Accepted,
+) -> File {
+    File {
+        id: ticket.id,
+        tenant: ticket.tenant.clone(),
+        slot: ticket.slot.clone(),
+        owner: ticket.owner.clone(),
+        reference: ticket.reference.clone(),
+        key,
+        name: ticket.name.clone(),
+        size,
+        media_type: accepted.media_type,
+        etag,
+        // Read in full, told by the store, or else signed into the PUT.
+        sha256: sha256.or_else(|| ticket.sha256.clone()),
+        width: accepted.width,
+        height: accepted.height,
+        metadata: ticket.metadata.clone(),
+        disposition: ticket.policy.disposition,
+        warnings: accepted.warnings,
+        committed_at: ticket.created_at,
+        claimed_at: None,
+        unclaimed_at: None,
+        ended_at: None,
+        end_reason: None,
+        event_seq: 0,
+    }
+}
+
+async fn commit(app: &App, ticket: &Ticket, file: File) -> Result<Box<Ticket>, Stop> {
+    let job = Commit { ticket: ticket.clone(), file };
+    let key = job.file.key.clone();
+    let committed = app
+        .db
+        .write(job.footprint(), move |books, now| ledger::commit(books, now, &job))
+        .await?
+        .map_err(|_| Stop::Database(super::moved()))?;
+    match committed {
+        Committed::Done(ticket, _) | Committed::NoRoom(ticket) => Ok(ticket),
+        Committed::Lost(now) => {
+            // This epoch can never commit any more, so its key is debris.
+            if let Err(error) = app.store.delete(Bucket::Files, &key).await {
+                tracing::warn!(ticket = %ticket.id, %error, "a lost attempt's copy stays for the sweep");
+            }
+            Err(lost(now))
+        }
+    }
+}
+
+/// Another attempt or a cancel was first: closed, or open under a newer epoch.
+fn lost(ticket: Box<Ticket>) -> Stop {
+    if ticket.closed_at.is_some() { Stop::Lost(ticket) } else { Stop::Again }
+}

@@ -1,0 +1,70 @@
+//! Complete: verify and commit now, for a caller who waits.
+
+use std::sync::Arc;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::attempt::{Outcome, attempt};
+use super::{App, deadline, look};
+use crate::domain::caller::{Caller, Scope};
+use crate::domain::file::File;
+use crate::domain::name::Id;
+use crate::domain::problem::{Code, Problem};
+use crate::domain::ticket::{State, Ticket};
+
+/// How many attempts a caller's bytes may keep changing under.
+const ATTEMPTS: usize = 5;
+
+/// What a completion came to.
+#[derive(Debug)]
+pub enum Completed {
+    /// Committed: the ticket and its file.
+    Committed(Box<Ticket>, Box<File>),
+    /// Still being judged; ask again.
+    Working(Box<Ticket>),
+}
+
+/// Attempts the ticket until it is closed or `wait` seconds have passed. Repeats its
+/// outcome when it was closed before.
+pub async fn complete(
+    app: &Arc<App>,
+    caller: &Caller,
+    id: Id,
+    wait: u32,
+) -> Result<Completed, Problem> {
+    caller.may(Scope::Upload)?;
+    let mut ticket = look::own_ticket(app, caller, id).await?;
+    let until = deadline(wait);
+    let mut tries = 0;
+    while ticket.state == State::Open {
+        if tries == ATTEMPTS || (tries > 0 && Instant::now() >= until) {
+            return Ok(Completed::Working(Box::new(ticket)));
+        }
+        tries += 1;
+        let Ok(outcome) = timeout_at(until, attempt(app, id)).await else {
+            return Ok(Completed::Working(Box::new(ticket)));
+        };
+        match outcome {
+            Outcome::Closed(closed) => ticket = *closed,
+            Outcome::Busy => {
+                ticket = look::wait_closed(app, ticket, until).await?;
+                if ticket.state == State::Open && ticket.is_leased(app.db.now()) {
+                    return Ok(Completed::Working(Box::new(ticket)));
+                }
+            }
+            Outcome::Again => {}
+            Outcome::Missing(_, problem) | Outcome::Unavailable(problem) => return Err(problem),
+            Outcome::Unknown => return Err(Problem::not_found()),
+        }
+    }
+    match look::with_file(app, ticket).await? {
+        (ticket, Some(file)) if ticket.state == State::Committed => {
+            Ok(Completed::Committed(Box::new(ticket), Box::new(file)))
+        }
+        (ticket, _) if ticket.state == State::Committed => Err(Problem::new(
+            Code::NotFound,
+            "the file was committed and has been deleted since",
+        )),
+        (ticket, _) => Err(ticket.closed_problem()),
+    }
+}

@@ -1,0 +1,230 @@
+//! Mint: check, reserve, insert, then sign. No store call.
+
+use sha2::{Digest, Sha256};
+use serde_json::{Map, Value};
+
+use super::sign::{Transfer, transfer};
+use super::{App, new_id};
+use crate::domain::books::IdempotencyKey;
+use crate::domain::caller::{Caller, Scope};
+use crate::domain::disposition::clean_name;
+use crate::domain::ledger::{self, Mint, MintFile, Minted};
+use crate::domain::media;
+use crate::domain::name::{Owner, Ref, SlotName};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::slot::{MAX_PUT_SIZE, Policy};
+use crate::domain::ticket::{State, Ticket};
+
+/// The most files of one request.
+pub const MAX_FILES: usize = 100;
+/// The longest name, in bytes.
+const MAX_NAME: usize = 1024;
+/// The largest metadata of one file, in bytes of JSON.
+const MAX_METADATA: usize = 4096;
+
+/// What a client asks for.
+#[derive(Clone, Debug)]
+pub struct Request {
+    /// The slot.
+    pub slot: SlotName,
+    /// The app object.
+    pub reference: Option<Ref>,
+    /// For whom, when the caller manages.
+    pub owner: Option<Owner>,
+    /// The files.
+    pub files: Vec<Wish>,
+    /// The `Idempotency-Key`, and the request's own bytes.
+    pub idempotency: Option<(String, Vec<u8>)>,
+}
+
+/// One file a client wants to upload, as it declares it.
+#[derive(Clone, Debug)]
+pub struct Wish {
+    /// Its name.
+    pub name: String,
+    /// Its bytes.
+    pub size: i64,
+    /// Its media type.
+    pub media_type: Option<String>,
+    /// Its SHA-256, base64.
+    pub sha256: Option<String>,
+    /// The app's own words.
+    pub metadata: Map<String, Value>,
+}
+
+/// A minted ticket and how to fill it. A replayed mint may find its ticket closed.
+#[derive(Debug)]
+pub struct Ready {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// How to fill it, while it is open.
+    pub transfer: Option<Transfer>,
+}
+
+/// For each file of the request, in its order.
+#[derive(Debug)]
+pub struct Answer {
+    /// A ticket, or the problem as JSON.
+    pub files: Vec<Result<Ready, Value>>,
+}
+
+/// Mints tickets for the files that policy and limits allow.
+pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer, Problem> {
+    caller.may(Scope::Upload)?;
+    caller.may_use_slot(&request.slot)?;
+    caller.may_use_ref(request.reference.as_ref())?;
+    let owner = caller.acting_for(request.owner.as_ref())?;
+    let slot = app.slot(&request.slot)?;
+    if request.files.is_empty() || request.files.len() > MAX_FILES {
+        let detail = format!("files: 1 to {MAX_FILES}, got {}", request.files.len());
+        return Err(Problem::invalid(detail));
+    }
+    let policy = slot.policy.tightened(caller.limits_for(&slot.name));
+    let files: Vec<_> = request
+        .files
+        .into_iter()
+        .map(|wish| check(app, &policy, wish))
+        .collect();
+    if let Some(problem) = files.iter().find_map(|file| match file {
+        Err(Refusal::Request(problem)) => Some(problem.clone()),
+        _ => None,
+    }) {
+        return Err(problem);
+    }
+    let job = Mint {
+        tenant: caller.tenant.clone(),
+        slot: slot.name,
+        owner,
+        reference: request.reference,
+        policy,
+        max_open_tickets: app.max_open_tickets,
+        files: files
+            .into_iter()
+            .map(|file| {
+                file.map_err(|refusal| match refusal {
+                    Refusal::Request(problem) | Refusal::File(problem) => problem,
+                })
+            })
+            .collect(),
+        dialect: None,
+        idempotency: request.idempotency.map(|(key, body)| {
+            let key = IdempotencyKey {
+                tenant: caller.tenant.clone(),
+                caller: caller.owner.clone(),
+                key,
+            };
+            (key, hex::encode(Sha256::digest(&body)))
+        }),
+    };
+    let minted = app
+        .db
+        .write(job.footprint(), move |books, now| ledger::mint(books, now, &job))
+        .await?
+        .map_err(|_| super::moved())?;
+    let files = match minted {
+        Minted::Mismatch => {
+            let detail = "this Idempotency-Key was used with another body";
+            return Err(Problem::new(Code::IdempotencyMismatch, detail));
+        }
+        Minted::Done { files, cancelled } => {
+            for id in cancelled {
+                app.announce(id);
+            }
+            let mut ready = Vec::with_capacity(files.len());
+            for file in files {
+                ready.push(match file {
+                    Ok(ticket) => Ok(prepare(app, ticket)?),
+                    Err(problem) => Err(serde_json::to_value(problem).unwrap_or_default()),
+                });
+            }
+            ready
+        }
+        Minted::Replay(files) => {
+            let mut ready = Vec::with_capacity(files.len());
+            for file in files {
+                ready.push(match file {
+                    Ok(id) => match app.db.ticket(id).await? {
+                        Some(ticket) => Ok(prepare(app, ticket)?),
+                        None => Err(serde_json::to_value(Problem::not_found()).unwrap_or_default()),
+                    },
+                    Err(problem) => Err(problem),
+                });
+            }
+            ready
+        }
+    };
+    Ok(Answer { files })
+}
+
+fn prepare(app: &App, ticket: Ticket) -> Result<Ready, Problem> {
+    let transfer = (ticket.state == State::Open)
+        .then(|| transfer(app, &ticket))
+        .transpose()?;
+    Ok(Ready { ticket, transfer })
+}
+
+/// Why a file gets no ticket: the request makes no sense (nothing is minted), or this file
+/// is not allowed (the others may be).
+enum Refusal {
+    Request(Problem),
+    File(Problem),
+}
+
+/// Everything about a file that needs no books.
+fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
+    let bad = |detail: String| Refusal::Request(Problem::invalid(detail));
+    let size = u64::try_from(wish.size)
+        .ok()
+        .filter(|size| *size > 0)
+        .ok_or_else(|| bad(format!("size: at least 1 byte, got {}", wish.size)))?;
+    if wish.name.len() > MAX_NAME {
+        return Err(bad(format!("name: at most {MAX_NAME} bytes, got {}", wish.name.len())));
+    }
+    if wish.media_type.as_ref().is_some_and(|text| text.len() > 255) {
+        return Err(bad("type: at most 255 bytes".into()));
+    }
+    if let Some(sum) = &wish.sha256
+        && !is_sha256(sum)
+    {
+        return Err(bad("sha256: 32 bytes as base64".into()));
+    }
+    let metadata = serde_json::to_string(&wish.metadata).map_or(0, |text| text.len());
+    if metadata > MAX_METADATA {
+        return Err(bad(format!("metadata: at most {MAX_METADATA} bytes of JSON, got {metadata}")));
+    }
+    if size > policy.max_file_size {
+        let limit = policy.max_file_size;
+        let detail = format!("{size} bytes, the slot takes {limit}");
+        return Err(Refusal::File(
+            Problem::new(Code::FileTooLarge, detail).with("limit", limit),
+        ));
+    }
+    let extension = media::extension_of_name(&wish.name);
+    if let Some(detail) = policy
+        .accept
+        .hint_refusal(extension.as_deref(), wish.media_type.as_deref())
+    {
+        return Err(Refusal::File(
+            Problem::new(Code::TypeNotAccepted, detail)
+                .with("accept", Vec::<String>::from(policy.accept.clone())),
+        ));
+    }
+    // S3 takes a whole-object SHA-256 with a single PUT only.
+    let single_put = size <= MAX_PUT_SIZE && policy.part_size.is_none_or(|part| size <= part);
+    Ok(MintFile {
+        id: new_id(&app.clock),
+        name: clean_name(&wish.name),
+        size,
+        exact_size: true,
+        media_type: wish.media_type.filter(|text| !text.is_empty()),
+        sha256: wish.sha256.filter(|_| single_put),
+        metadata: wish.metadata,
+    })
+}
+
+fn is_sha256(text: &str) -> bool {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD
+        .decode(text)
+        .is_ok_and(|bytes| bytes.len() == 32)
+}

@@ -1,0 +1,309 @@
+//! Sweep: removes what no open ticket and no live file owns. Each pass is a plain function
+//! of the database's time and the store's answers, does a bounded amount of work, and
+//! says what it did.
+
+use std::sync::Arc;
+
+use super::attempt::{Outcome, attempt};
+use super::{App, READS};
+use crate::domain::books::{Footprint, Forget};
+use crate::domain::key;
+use crate::domain::ledger::{self, Ended};
+use crate::domain::name::Id;
+use crate::domain::problem::Problem;
+use crate::domain::ticket::{State, Ticket};
+use crate::domain::time::{Seconds, Timestamp};
+use crate::store::{Bucket, StoreError};
+
+/// How many rows or objects one pass looks at.
+const BATCH: u32 = 100;
+/// How many tickets are judged at once.
+const AT_ONCE: usize = 8;
+
+/// What a pass did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Tickets that were looked at and closed.
+    pub closed: usize,
+    /// Closed tickets whose leftovers are gone.
+    pub cleaned: usize,
+    /// Files that ended because nobody claimed them.
+    pub unclaimed: usize,
+    /// Tombstones whose bytes are gone.
+    pub purged: usize,
+    /// Objects deleted that no row wanted.
+    pub deleted: Vec<(Bucket, String)>,
+    /// Objects that no row knows, left for a human.
+    pub unknown: Vec<(Bucket, String)>,
+}
+
+/// Looks at every ticket whose time has come: a closed tab must not lose a file, and an
+/// absent one must not hold its room.
+pub async fn look_at_due_tickets(app: &Arc<App>) -> Result<usize, Problem> {
+    use futures_util::stream::{self, StreamExt};
+    let due = app.db.due_tickets(app.db.now(), BATCH).await?;
+    let closed = stream::iter(due)
+        .map(|id| look_at(app, id))
+        .buffer_unordered(AT_ONCE)
+        .filter(|closed| std::future::ready(*closed))
+        .count()
+        .await;
+    Ok(closed)
+}
+
+async fn look_at(app: &Arc<App>, id: Id) -> bool {
+    let (ticket, note) = match attempt(app, id).await {
+        Outcome::Closed(_) => return true,
+        Outcome::Busy | Outcome::Unknown => return false,
+        Outcome::Missing(ticket, problem) => {
+            if ticket.is_past_grace(app.db.now()) {
+                return expire(app, &ticket).await;
+            }
+            (Some(ticket), problem.to_string())
+        }
+        Outcome::Again => (None, "the bytes changed while they were judged".to_owned()),
+        Outcome::Unavailable(problem) => (None, problem.to_string()),
+    };
+    let ticket = match ticket {
+        Some(ticket) => Some(*ticket),
+        None => app.db.ticket(id).await.ok().flatten(),
+    };
+    if let Some(ticket) = ticket {
+        let epoch = ticket.epoch;
+        let postponed = app
+            .db
+            .write(ticket.row(), move |books, now| {
+                ledger::look_later(books, now, id, epoch, &note);
+            })
+            .await;
+        if let Err(error) = postponed {
+            tracing::warn!(ticket = %id, %error, "a look was not postponed");
+        }
+    }
+    false
+}
+
+async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
+    let (id, epoch) = (ticket.id, ticket.epoch);
+    let ended = app
+        .db
+        .write(ticket.footprint(), move |books, now| ledger::expire(books, now, id, epoch))
+        .await;
+    match ended {
+        Ok(Ended::Now(ticket)) => {
+            app.announce(id);
+            clean(app, &ticket).await;
+            true
+        }
+        Ok(Ended::Otherwise(_) | Ended::Unknown) => false,
+        Err(error) => {
+            tracing::warn!(ticket = %id, %error, "a ticket was not expired");
+            false
+        }
+    }
+}
+
+/// Removes what a closed ticket left: its staging object, unfinished multiparts, and final
+/// keys of lost attempts. True when nothing is left and the row says so.
+pub async fn clean(app: &App, ticket: &Ticket) -> bool {
+    match remove_leftovers(app, ticket).await {
+        Ok(()) => {}
+        Err(error) => {
+            tracing::warn!(ticket = %ticket.id, %error, "leftovers stay for the next sweep");
+            return false;
+        }
+    }
+    let id = ticket.id;
+    let noted = app
+        .db
+        .write(ticket.row(), move |books, now| ledger::cleaned(books, now, id))
+        .await;
+    noted.is_ok()
+}
+
+async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
+    let staging = key::staging(ticket.id);
+    app.store.delete(Bucket::Staging, &staging).await?;
+    if ticket.part_size.is_some() {
+        for upload in app.store.list_uploads(Bucket::Staging, &staging).await? {
+            abort(app, Bucket::Staging, &staging, &upload).await?;
+        }
+        if let Some(upload) = &ticket.multipart_id {
+            abort(app, Bucket::Staging, &staging, upload).await?;
+        }
+    }
+    if let (Some(key), Some(upload)) = (&ticket.promote_key, &ticket.promote_upload_id) {
+        abort(app, Bucket::Files, key, upload).await?;
+    }
+    // A first attempt that committed left nothing at any other key.
+    if ticket.epoch > 1 || (ticket.epoch == 1 && ticket.state != State::Committed) {
+        let prefix = key::final_prefix(&ticket.tenant, &ticket.slot, ticket.id);
+        let page = app.store.list(Bucket::Files, &prefix, None, BATCH).await?;
+        for object in page.objects {
+            if is_debris(app, &object.key).await? == Debris::Yes {
+                app.store.delete(Bucket::Files, &object.key).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+async fn abort(app: &App, bucket: Bucket, key: &str, upload: &str) -> Result<(), StoreError> {
+    match app.store.abort_multipart(bucket, key, upload).await {
+        Ok(()) | Err(StoreError::NoSuchUpload) => Ok(()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Cleans after tickets that closed without being cleaned: a crash, or a store away.
+pub async fn clean_closed_tickets(app: &Arc<App>) -> Result<usize, Problem> {
+    let mut cleaned = 0;
+    for ticket in app.db.unclean_tickets(BATCH).await? {
+        cleaned += usize::from(clean(app, &ticket).await);
+    }
+    Ok(cleaned)
+}
+
+/// Ends files that nobody claimed in time.
+pub async fn end_unclaimed_files(app: &App) -> Result<usize, Problem> {
+    let mut ended = 0;
+    for file in app.db.unclaimed_files(app.db.now(), BATCH).await? {
+        let id = file.id;
+        let mut seen = file;
+        for _ in 0..READS {
+            let done = app
+                .db
+                .write(seen.footprint(), move |books, now| ledger::end_unclaimed(books, now, id))
+                .await?;
+            match (done, app.db.file(id).await?) {
+                (Ok(file), _) => {
+                    ended += usize::from(file.is_some_and(|file| !file.is_live()));
+                    break;
+                }
+                (Err(_), Some(file)) => seen = file,
+                (Err(_), None) => break,
+            }
+        }
+    }
+    Ok(ended)
+}
+
+/// Deletes the bytes of tombstones, then the tombstones.
+pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
+    let mut purged = 0;
+    for file in app.db.tombstones(app.db.now(), BATCH).await? {
+        app.store.delete(Bucket::Files, &file.key).await?;
+        app.db
+            .write(Footprint::default(), move |books, _| books.forget(Forget::File(file.id)))
+            .await?;
+        purged += 1;
+    }
+    Ok(purged)
+}
+
+/// Forgets what is older than `retention`, and idempotent mints older than a day.
+pub async fn forget_old_rows(app: &App, now: Timestamp) -> Result<(), Problem> {
+    let before = now.minus(app.retention);
+    let a_day_ago = now.minus(Seconds(24 * 3600));
+    app.db
+        .write(Footprint::default(), move |books, _| {
+            books.forget(Forget::TicketsClosedBefore(before));
+            books.forget(Forget::EventsSettledBefore(before));
+            books.forget(Forget::MintsBefore(a_day_ago));
+        })
+        .await?;
+    Ok(())
+}
+
+/// Whether an object may go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Debris {
+    /// A row says that nobody wants it.
+    Yes,
+    /// Somebody may want it.
+    No,
+    /// No row knows it: a human decides.
+    Unknown,
+}
+
+/// Law 2 for a final key, by rows read after the object was listed: wanted by its file row,
+/// or by an attempt that may still commit it.
+async fn is_debris(app: &App, final_key: &str) -> Result<Debris, StoreError> {
+    let Some((id, epoch)) = key::final_owner(final_key) else {
+        return Ok(Debris::Unknown);
+    };
+    let trouble = |error: crate::db::DbError| StoreError::Unavailable(error.to_string());
+    let ticket = app.db.ticket(id).await.map_err(trouble)?;
+    let file = app.db.file(id).await.map_err(trouble)?;
+    Ok(match (file, ticket) {
+        (Some(file), _) if file.key == final_key => Debris::No,
+        (Some(_), _) => Debris::Yes,
+        (None, Some(t)) if t.state == State::Committed => Debris::Unknown,
+        (None, Some(t)) if t.state == State::Open && epoch >= t.epoch => Debris::No,
+        (None, Some(_)) => Debris::Yes,
+        (None, None) => Debris::Unknown,
+    })
+}
+
+/// Where the walks stand between passes.
+const STAGING_WALK: &str = "sweep.staging";
+const FILES_WALK: &str = "sweep.files";
+
+/// One step of a walk over a bucket: lists a page after the mark, deletes what no row
+/// wants (or only says so, when `dry`), and moves the mark.
+pub async fn walk(app: &App, bucket: Bucket, dry: bool, swept: &mut Swept) -> Result<bool, Problem> {
+    let name = match bucket {
+        Bucket::Staging => STAGING_WALK,
+        Bucket::Files => FILES_WALK,
+    };
+    let after = app.db.mark(name).await?.filter(|mark| !mark.is_empty());
+    let next = walk_page(app, bucket, after.as_deref(), dry, swept).await?;
+    let more = next.is_some();
+    app.db
+        .write(Footprint::default(), move |books, _| {
+            books.mark(name, next.clone().unwrap_or_default());
+        })
+        .await?;
+    Ok(more)
+}
+
+/// One page of a walk; answers where the next begins.
+pub async fn walk_page(
+    app: &App,
+    bucket: Bucket,
+    after: Option<&str>,
+    dry: bool,
+    swept: &mut Swept,
+) -> Result<Option<String>, Problem> {
+    let page = app.store.list(bucket, "", after, 1000).await?;
+    for object in page.objects {
+        let debris = match bucket {
+            Bucket::Staging => is_staging_debris(app, &object.key).await?,
+            Bucket::Files => is_debris(app, &object.key).await?,
+        };
+        match debris {
+            Debris::No => {}
+            Debris::Unknown => swept.unknown.push((bucket, object.key)),
+            Debris::Yes => {
+                if !dry {
+                    app.store.delete(bucket, &object.key).await?;
+                }
+                swept.deleted.push((bucket, object.key));
+            }
+        }
+    }
+    Ok(page.next)
+}
+
+/// A staging object belongs to its open ticket; one of a closed ticket is debris, on every
+/// pass, since its URL may live on. One that no ticket knows is left for a human.
+async fn is_staging_debris(app: &App, staging_key: &str) -> Result<Debris, Problem> {
+    let Some(id) = key::staging_owner(staging_key) else {
+        return Ok(Debris::Unknown);
+    };
+    Ok(match app.db.ticket(id).await? {
+        Some(ticket) if ticket.state == State::Open => Debris::No,
+        Some(_) => Debris::Yes,
+        None => Debris::Unknown,
+    })
+}
