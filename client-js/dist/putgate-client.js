@@ -287,7 +287,7 @@ async function upload(api, file, options) {
     await transferBytes(api, ticket, file, tell, signal);
   } catch (error) {
     const committed = await cancel(api, ticket.id);
-    if (committed && signal?.aborted) return committed;
+    if (committed) return committed;
     throw error;
   }
   try {
