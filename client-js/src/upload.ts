@@ -79,6 +79,7 @@ function teller({ onProgress }: UploadOptions, total: number): Tell {
 
 async function hash(file: Blob, tell: Tell, signal?: AbortSignal): Promise<string> {
   const aborted = () => signal?.aborted ?? false;
+  tell("hashing", 0);
   const digest = aborted() ? null : await sha256(file, (bytes) => tell("hashing", bytes), aborted);
   if (digest === null) throw cancelled();
   return digest;
