@@ -287,7 +287,7 @@ async function upload(api, file, options) {
     await transferBytes(api, ticket, file, tell, signal);
   } catch (error) {
     const committed = await cancel(api, ticket.id);
-    if (committed && signal?.aborted) return committed;
+    if (committed) return committed;
     throw error;
   }
   try {
@@ -306,6 +306,7 @@ function teller({ onProgress }, total) {
 }
 async function hash(file, tell, signal) {
   const aborted = () => signal?.aborted ?? false;
+  tell("hashing", 0);
   const digest = aborted() ? null : await sha256(file, (bytes) => tell("hashing", bytes), aborted);
   if (digest === null) throw cancelled();
   return digest;

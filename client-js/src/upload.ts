@@ -40,8 +40,8 @@ const WAIT = 20;
 /**
  * Uploads one file; resolves when it is committed.
  *
- * After an abort nothing is left behind: the ticket is cancelled too. When the commit was
- * faster than the abort the file exists, and the promise says so by resolving with it.
+ * After an abort nothing is left behind: the ticket is cancelled too. When the broker was
+ * faster and has committed, the file exists, and the promise says so by resolving with it.
  */
 export async function upload(api: Api, file: Blob, options: UploadOptions): Promise<CommittedFile> {
   const { signal } = options;
@@ -53,7 +53,7 @@ export async function upload(api: Api, file: Blob, options: UploadOptions): Prom
   } catch (error) {
     // Nobody will fill this ticket any more; its place in the slot is free again.
     const committed = await cancel(api, ticket.id);
-    if (committed && signal?.aborted) return committed;
+    if (committed) return committed;
     throw error;
   }
   try {
@@ -79,6 +79,7 @@ function teller({ onProgress }: UploadOptions, total: number): Tell {
 
 async function hash(file: Blob, tell: Tell, signal?: AbortSignal): Promise<string> {
   const aborted = () => signal?.aborted ?? false;
+  tell("hashing", 0);
   const digest = aborted() ? null : await sha256(file, (bytes) => tell("hashing", bytes), aborted);
   if (digest === null) throw cancelled();
   return digest;

@@ -44,8 +44,8 @@ test("progress reaches the whole only at the commit", async () => {
 test("a checksum is taken before the ticket, and declared in it", async () => {
   const phases = [];
   const { upload, log } = stage();
-  await upload({ checksum: true, onProgress: ({ phase }) => phases.push(phase) }, bytes(200));
-  const digest = createHash("sha256").update(new Uint8Array(200)).digest("base64");
+  await upload({ checksum: true, onProgress: ({ phase }) => phases.push(phase) }, bytes(20));
+  const digest = createHash("sha256").update(new Uint8Array(20)).digest("base64");
   assert.equal(JSON.parse(log[0].body).files[0].sha256, digest);
   assert.equal(phases[0], "hashing");
 });
@@ -164,15 +164,33 @@ test("a cancel while bytes move stops them and cancels the ticket", async () => 
   assert.equal(log[2].keepalive, true);
 });
 
-test("a commit that was faster than the cancel is told as a commit", async () => {
+test("a cancel while the verdict is awaited cancels the ticket", async () => {
   const abort = new AbortController();
-  const { upload, keys } = stage({
-    [COMPLETE]: () => (abort.abort(), LOST),
+  const { upload, keys } = stage({ [COMPLETE]: () => (abort.abort(), LOST) });
+  await assert.rejects(upload({ signal: abort.signal }), { code: "cancelled" });
+  assert.deepEqual(keys(), [MINT, PUT, COMPLETE, CANCEL]);
+});
+
+test("a commit that was faster than the cancel is told as a commit", async () => {
+  const committed = {
+    [CANCEL]: problem(409, "ticket-closed"),
+    [STATE]: answer(200, { id: "t1", state: "committed", file: FILE }),
+  };
+  for (const step of [PUT, COMPLETE]) {
+    const abort = new AbortController();
+    const { upload, keys } = stage({ ...committed, [step]: () => (abort.abort(), LOST) });
+    assert.deepEqual(await upload({ signal: abort.signal }), FILE, step);
+    assert.deepEqual(keys().slice(-3), [step, CANCEL, STATE]);
+  }
+});
+
+test("a file that was committed although storage's answers were lost is told as a commit", async () => {
+  const { upload } = stage({
+    [PUT]: LOST,
     [CANCEL]: problem(409, "ticket-closed"),
     [STATE]: answer(200, { id: "t1", state: "committed", file: FILE }),
   });
-  assert.deepEqual(await upload({ signal: abort.signal }), FILE);
-  assert.deepEqual(keys(), [MINT, PUT, COMPLETE, CANCEL, STATE]);
+  assert.deepEqual(await upload(), FILE);
 });
 
 test("bytes that arrived are left to the broker when the verdict cannot be asked for", async () => {

@@ -4,6 +4,7 @@
 // SCREENSHOTS: where the pictures go (default screenshots/ beside this file).
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
+import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -131,6 +132,29 @@ test("a_cancelled_upload_cancels_its_ticket", async (t) => {
   assert.match(new URL((await answer).url()).pathname, /^\/v1\/tickets\/[0-9a-f-]+$/);
   await state(page, "big.bin", "cancelled");
   assert.equal(await page.locator(".gallery-item").count(), 0);
+});
+
+test("a_checksum_goes_with_the_ticket_and_with_the_bytes", async (t) => {
+  const { page } = await open(t, { slot: "documents" });
+  const put = page.waitForRequest((request) => request.method() === "PUT");
+  const outcome = await page.evaluate(async () => {
+    const { createClient } = await import("/client/putgate-client.js");
+    const query = new URLSearchParams({ sub: "checksum", scope: "upload read" });
+    const { token } = await (await fetch(`/dev/token?${query}`)).json();
+    const phases = [];
+    const file = await createClient({ endpoint: location.origin, token }).upload(
+      new File(["plain words\n"], "words.txt", { type: "text/plain" }),
+      { slot: "documents", checksum: true, onProgress: ({ phase }) => phases.push(phase) },
+    );
+    return { file, phases: [...new Set(phases)] };
+  });
+  const digest = createHash("sha256").update("plain words\n").digest("base64");
+  assert.equal((await put).headers()["x-amz-checksum-sha256"], digest);
+  assert.equal((await put).headers()["authorization"], undefined);
+  assert.equal((await put).headers()["content-type"], undefined);
+  assert.equal(outcome.file.name, "words.txt");
+  assert.equal(outcome.file.sha256, digest);
+  assert.deepEqual(outcome.phases, ["hashing", "uploading", "verifying"]);
 });
 
 test("a_keyboard_alone_reaches_the_slots_and_the_file_picker", async (t) => {
