@@ -1,5 +1,6 @@
 //! What requests and lists read.
 
+use serde_json::json;
 use sqlx::AssertSqlSafe;
 
 use super::{Db, DbError, rows};
@@ -16,8 +17,8 @@ pub struct TicketFilter {
     pub tenant: Tenant,
     /// Whose tickets; `None`: the whole tenant's.
     pub owner: Option<Owner>,
-    /// In which slot.
-    pub slot: Option<SlotName>,
+    /// In which slots; `None`: in all.
+    pub slots: Option<Vec<SlotName>>,
     /// For which ref.
     pub reference: Option<Ref>,
     /// In which state.
@@ -33,8 +34,8 @@ pub struct FileFilter {
     pub tenant: Tenant,
     /// Whose files; `None`: the whole tenant's.
     pub owner: Option<Owner>,
-    /// In which slot.
-    pub slot: Option<SlotName>,
+    /// In which slots; `None`: in all.
+    pub slots: Option<Vec<SlotName>>,
     /// For which ref.
     pub reference: Option<Ref>,
     /// Older than this (`committed_at`, id).
@@ -54,6 +55,14 @@ fn page<T>(mut rows: Vec<T>, limit: usize) -> Page<T> {
     let more = rows.len() > limit;
     rows.truncate(limit);
     Page { rows, more }
+}
+
+/// One slot by its name, several as a JSON array: one alone can walk an index.
+fn one_or_list(slots: Option<&[SlotName]>) -> Option<String> {
+    slots.map(|slots| match slots {
+        [one] => one.to_string(),
+        several => json!(several).to_string(),
+    })
 }
 
 fn one_more(limit: usize) -> i64 {
@@ -118,7 +127,7 @@ impl Db {
         };
         let sql = format!(
             "SELECT {} FROM tickets WHERE tenant = $1 AND {by_owner} \
-               AND ($3 IS NULL OR slot = $3) AND ($4 IS NULL OR ref = $4) \
+               AND ($3 IS NULL OR slot IN (SELECT value FROM json_each($3))) AND ($4 IS NULL OR ref = $4) \
                AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR id < $6) \
              ORDER BY id DESC LIMIT $7",
             rows::TICKET
@@ -126,7 +135,7 @@ impl Db {
         let found = sqlx::query(AssertSqlSafe(sql))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
-            .bind(filter.slot.as_ref().map(SlotName::as_str))
+            .bind(filter.slots.as_ref().map(|slots| json!(slots).to_string()))
             .bind(filter.reference.as_ref().map(Ref::as_str))
             .bind(filter.state.map(State::as_str))
             .bind(filter.after)
@@ -144,9 +153,11 @@ impl Db {
             "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1",
             rows::FILE
         );
+        let one = filter.slots.as_ref().is_some_and(|slots| slots.len() == 1);
         let clauses = [
             (filter.owner.is_some(), " AND owner = $2"),
-            (filter.slot.is_some(), " AND slot = $3"),
+            (one, " AND slot = $3"),
+            (filter.slots.is_some() && !one, " AND slot IN (SELECT value FROM json_each($3))"),
             (filter.reference.is_some(), " AND ref = $4"),
             (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
         ];
@@ -157,7 +168,7 @@ impl Db {
         let found = sqlx::query(AssertSqlSafe(sql))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
-            .bind(filter.slot.as_ref().map(SlotName::as_str))
+            .bind(one_or_list(filter.slots.as_deref()))
             .bind(filter.reference.as_ref().map(Ref::as_str))
             .bind(filter.after.map(|(at, _)| at.millis()))
             .bind(filter.after.map(|(_, id)| id))

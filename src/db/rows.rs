@@ -2,14 +2,13 @@
 //! nothing is defaulted.
 
 use serde::de::DeserializeOwned;
-use serde_json::{Map, Value};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Decode, Row, Sqlite, Type};
 
 use super::DbError;
 use crate::domain::file::{EndReason, File};
 use crate::domain::name::{Id, NameError};
-use crate::domain::problem::{Code, Problem};
+use crate::domain::problem::Problem;
 use crate::domain::slot::Disposition;
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::time::Timestamp;
@@ -68,23 +67,6 @@ fn json<T: DeserializeOwned>(row: &SqliteRow, table: &str, column: &str) -> Resu
     serde_json::from_str(text).map_err(|why| wrong(table, column, &why))
 }
 
-/// A problem as its row keeps it: the whole of RFC 9457.
-fn problem(text: &str) -> Option<Problem> {
-    let mut members: Map<String, Value> = serde_json::from_str(text).ok()?;
-    let code = Code::parse(members.remove("code")?.as_str()?)?;
-    let Value::String(detail) = members.remove("detail")? else {
-        return None;
-    };
-    for standard in ["type", "title", "status"] {
-        members.remove(standard);
-    }
-    Some(Problem {
-        code,
-        detail,
-        members,
-    })
-}
-
 pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, DbError> {
     use crate::domain::name::{Owner, Ref, SlotName, Tenant};
     let t = "tickets";
@@ -114,7 +96,12 @@ pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, DbError> {
         closed_at: maybe(row, "closed_at")?,
         cooling_until: maybe(row, "cooling_until")?,
         problem: get::<Option<&str>>(row, "problem")?
-            .map(|text| problem(text).ok_or_else(|| wrong(t, "problem", &"does not decode")))
+            .map(|text| {
+                serde_json::from_str(text)
+                    .ok()
+                    .and_then(|value| Problem::from_json(&value))
+                    .ok_or_else(|| wrong(t, "problem", &"does not decode"))
+            })
             .transpose()?,
         part_size: optional(row, t, "part_size")?,
         multipart_id: get(row, "multipart_id")?,

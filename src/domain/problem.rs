@@ -115,6 +115,19 @@ impl Problem {
         Self::new(Code::InvalidRequest, detail)
     }
 
+    /// A problem as its JSON tells it; `None` when that is no problem of ours.
+    pub fn from_json(value: &Value) -> Option<Self> {
+        let mut members = value.as_object()?.clone();
+        let code = Code::parse(members.remove("code")?.as_str()?)?;
+        let Value::String(detail) = members.remove("detail")? else {
+            return None;
+        };
+        for standard in ["type", "title", "status"] {
+            members.remove(standard);
+        }
+        Some(Self { code, detail, members })
+    }
+
     /// `not-found`, which says nothing about what it did not find.
     pub fn not_found() -> Self {
         Self::new(Code::NotFound, "no such resource, or not yours")

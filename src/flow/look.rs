@@ -12,7 +12,7 @@ use crate::domain::caller::{Caller, Scope};
 use crate::domain::disposition::content_disposition;
 use crate::domain::file::File;
 use crate::domain::media;
-use crate::domain::name::{Id, Ref};
+use crate::domain::name::{Id, Ref, SlotName};
 use crate::domain::problem::Problem;
 use crate::domain::slot::{Disposition, Slot};
 use crate::domain::ticket::{State, Ticket};
@@ -25,9 +25,8 @@ const GLANCE: Seconds = Seconds(1);
 /// A ticket of the caller, or nothing at all: another owner's does not exist.
 pub async fn own_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ticket, Problem> {
     let ticket = app.db.ticket(id).await?.ok_or_else(Problem::not_found)?;
-    if caller.owns(&ticket.tenant, &ticket.owner)
+    if caller.sees(&ticket.tenant, &ticket.owner)
         && caller.may_use_slot(&ticket.slot).is_ok()
-        && caller.may_use_ref(ticket.reference.as_ref()).is_ok()
     {
         Ok(ticket)
     } else {
@@ -44,9 +43,8 @@ pub async fn own_file(app: &App, caller: &Caller, id: Id) -> Result<File, Proble
 /// A file of the caller, live or not.
 pub async fn own_file_or_tombstone(app: &App, caller: &Caller, id: Id) -> Result<File, Problem> {
     let file = app.db.file(id).await?.ok_or_else(Problem::not_found)?;
-    if caller.owns(&file.tenant, &file.owner)
+    if caller.sees(&file.tenant, &file.owner)
         && caller.may_use_slot(&file.slot).is_ok()
-        && caller.may_use_ref(file.reference.as_ref()).is_ok()
     {
         Ok(file)
     } else {
@@ -108,7 +106,13 @@ pub async fn tickets(
     limit: usize,
 ) -> Result<Page<Ticket>, Problem> {
     caller.may(Scope::Upload)?;
-    narrow(caller, filter.slot.as_ref(), filter.reference.as_ref())?;
+    let filter = TicketFilter {
+        slots: slots_of(caller, filter.slots)?,
+        ..filter
+    };
+    if filter.reference.is_some() {
+        caller.may_use_ref(filter.reference.as_ref())?;
+    }
     Ok(app.db.tickets(&filter, limit).await?)
 }
 
@@ -120,22 +124,28 @@ pub async fn files(
     limit: usize,
 ) -> Result<Page<File>, Problem> {
     caller.may(Scope::Read)?;
-    narrow(caller, filter.slot.as_ref(), filter.reference.as_ref())?;
+    let filter = FileFilter {
+        slots: slots_of(caller, filter.slots)?,
+        ..filter
+    };
+    if filter.reference.is_some() {
+        caller.may_use_ref(filter.reference.as_ref())?;
+    }
     Ok(app.db.files(&filter, limit).await?)
 }
 
-fn narrow(
+/// The slots a list looks into: those that were asked for, else all the token allows.
+fn slots_of(
     caller: &Caller,
-    slot: Option<&crate::domain::name::SlotName>,
-    reference: Option<&Ref>,
-) -> Result<(), Problem> {
-    if let Some(slot) = slot {
-        caller.may_use_slot(slot)?;
+    asked: Option<Vec<SlotName>>,
+) -> Result<Option<Vec<SlotName>>, Problem> {
+    match asked {
+        Some(asked) => {
+            asked.iter().try_for_each(|slot| caller.may_use_slot(slot))?;
+            Ok(Some(asked))
+        }
+        None => Ok(caller.slots.clone()),
     }
-    if reference.is_some() {
-        caller.may_use_ref(reference)?;
-    }
-    Ok(())
 }
 
 /// The slots the caller may use.

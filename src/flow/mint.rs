@@ -5,6 +5,7 @@ use serde_json::{Map, Value};
 
 use super::sign::{Transfer, transfer};
 use super::{App, new_id};
+use crate::db::TicketFilter;
 use crate::domain::books::IdempotencyKey;
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::disposition::clean_name;
@@ -14,6 +15,7 @@ use crate::domain::name::{Owner, Ref, SlotName};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::{MAX_PUT_SIZE, Policy};
 use crate::domain::ticket::{State, Ticket};
+use crate::domain::view;
 
 /// The most files of one request.
 pub const MAX_FILES: usize = 100;
@@ -64,8 +66,8 @@ pub struct Ready {
 /// For each file of the request, in its order.
 #[derive(Debug)]
 pub struct Answer {
-    /// A ticket, or the problem as JSON.
-    pub files: Vec<Result<Ready, Value>>,
+    /// A ticket or a problem.
+    pub files: Vec<Result<Ready, Problem>>,
 }
 
 /// Mints tickets for the files that policy and limits allow.
@@ -116,6 +118,14 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
             (key, hex::encode(Sha256::digest(&body)))
         }),
     };
+    let at = TicketFilter {
+        tenant: job.tenant.clone(),
+        owner: Some(job.owner.clone()),
+        slots: Some(vec![job.slot.clone()]),
+        reference: job.reference.clone(),
+        state: Some(State::Open),
+        after: None,
+    };
     let minted = app
         .db
         .write(job.footprint(), move |books, now| ledger::mint(books, now, &job))
@@ -134,7 +144,7 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
             for file in files {
                 ready.push(match file {
                     Ok(ticket) => Ok(prepare(app, ticket)?),
-                    Err(problem) => Err(serde_json::to_value(problem).unwrap_or_default()),
+                    Err(problem) => Err(with_open_tickets(app, &at, problem).await?),
                 });
             }
             ready
@@ -145,7 +155,7 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
                 ready.push(match file {
                     Ok(id) => match app.db.ticket(id).await? {
                         Some(ticket) => Ok(prepare(app, ticket)?),
-                        None => Err(serde_json::to_value(Problem::not_found()).unwrap_or_default()),
+                        None => Err(Problem::not_found()),
                     },
                     Err(problem) => Err(problem),
                 });
@@ -154,6 +164,24 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
         }
     };
     Ok(Answer { files })
+}
+
+/// `slot-full` names the open tickets that fill the slot, so that a client can cancel one.
+async fn with_open_tickets(
+    app: &App,
+    at: &TicketFilter,
+    problem: Problem,
+) -> Result<Problem, Problem> {
+    if problem.code != Code::SlotFull {
+        return Ok(problem);
+    }
+    let open = app.db.tickets(at, MAX_FILES).await?.rows;
+    let open: Vec<Value> = open
+        .iter()
+        .filter(|ticket| ticket.reference == at.reference)
+        .map(|ticket| view::ticket(ticket, None))
+        .collect();
+    Ok(problem.with("open_tickets", open))
 }
 
 fn prepare(app: &App, ticket: Ticket) -> Result<Ready, Problem> {

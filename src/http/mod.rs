@@ -1,1 +1,53 @@
-//! (room under construction)
+//! The API: parse, call a flow, answer.
+
+pub mod auth;
+pub mod dev;
+pub mod layers;
+pub mod problem;
+pub mod server;
+
+mod ops;
+mod public;
+mod v1;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+
+use self::auth::Verifier;
+use crate::domain::caller::Caller;
+use crate::domain::problem::Problem;
+use crate::flow::App;
+
+/// What every handler can reach.
+#[derive(Clone, Debug)]
+pub struct Shared {
+    /// The flows' app.
+    pub app: Arc<App>,
+    /// Whose tokens are believed.
+    pub verifier: Arc<Verifier>,
+}
+
+/// The bearer of the request's token.
+#[derive(Debug)]
+pub struct Bearer(pub Arc<Caller>);
+
+impl FromRequestParts<Shared> for Bearer {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
+        let now = shared.app.clock.now();
+        shared.verifier.verify(&parts.headers, now).map(Self)
+    }
+}
+
+/// Every route but `dev`'s, without the shell of [`layers::wrap`].
+pub fn routes(shared: Shared) -> Router {
+    Router::new()
+        .nest("/v1", v1::routes())
+        .merge(ops::routes())
+        .merge(public::routes())
+        .with_state(shared)
+}

@@ -68,7 +68,7 @@ pub enum Minted {
     },
     /// The idempotency key is known: the ids and problems of then. The tickets are to be
     /// read as they are now.
-    Replay(Vec<Result<Id, Value>>),
+    Replay(Vec<Result<Id, Problem>>),
     /// The idempotency key was used for another request.
     Mismatch,
 }
@@ -151,7 +151,7 @@ pub fn mint(books: &mut Books, now: Timestamp, mint: &Mint) -> Result<Minted, St
     Ok(Minted::Done { files, cancelled })
 }
 
-fn recall(outcome: &Value) -> Vec<Result<Id, Value>> {
+fn recall(outcome: &Value) -> Vec<Result<Id, Problem>> {
     let entries = outcome.as_array().map(Vec::as_slice).unwrap_or_default();
     entries
         .iter()
@@ -159,7 +159,7 @@ fn recall(outcome: &Value) -> Vec<Result<Id, Value>> {
             entry["id"]
                 .as_str()
                 .and_then(|id| Id::try_parse(id).ok())
-                .ok_or_else(|| entry["problem"].clone())
+                .ok_or_else(|| Problem::from_json(&entry["problem"]).unwrap_or_else(Problem::not_found))
         })
         .collect()
 }

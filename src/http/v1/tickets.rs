@@ -1,0 +1,292 @@
+//! `/v1/tickets`: mint, list, look, sign, complete, cancel.
+
+use axum::Router;
+use axum::extract::State;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::{
+    bad_cursor, cursor, listed_owner, owner_name, page_size, place, reference, slot_name,
+    ticket_view, wait,
+};
+use crate::db::TicketFilter;
+use crate::domain::name::Id;
+use crate::domain::problem::Problem;
+use crate::domain::ticket;
+use crate::flow::complete::Completed;
+use crate::flow::mint::{Request, Wish};
+use crate::flow::sign::Transfer;
+use crate::flow::{cancel, complete, look, mint, sign};
+use crate::http::problem::{Json, JsonBody, Path, Query};
+use crate::http::{Bearer, Shared};
+use crate::store::Presigned;
+
+const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
+
+pub(super) fn routes() -> Router<Shared> {
+    Router::new()
+        .route("/tickets", post(mint_tickets).get(list))
+        .route("/tickets/{id}", get(one).delete(cancel_ticket))
+        .route("/tickets/{id}/sign", post(sign_ticket))
+        .route("/tickets/{id}/parts", get(parts))
+        .route("/tickets/{id}/complete", post(complete_ticket))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MintBody {
+    slot: String,
+    #[serde(default, rename = "ref")]
+    reference: Option<String>,
+    #[serde(default)]
+    owner: Option<String>,
+    files: Vec<MintFile>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MintFile {
+    name: String,
+    size: i64,
+    #[serde(default, rename = "type")]
+    media_type: Option<String>,
+    #[serde(default)]
+    sha256: Option<String>,
+    #[serde(default)]
+    metadata: Option<Map<String, Value>>,
+}
+
+async fn mint_tickets(
+    State(shared): State<Shared>,
+    Bearer(caller): Bearer,
+    headers: HeaderMap,
+    JsonBody { value: body, bytes }: JsonBody<MintBody>,
+) -> Result<Response, Problem> {
+    let request = Request {
+        slot: slot_name(body.slot)?,
+        reference: reference(body.reference)?,
+        owner: owner_name(body.owner)?,
+        files: body
+            .files
+            .into_iter()
+            .map(|file| Wish {
+                name: file.name,
+                size: file.size,
+                media_type: file.media_type,
+                sha256: file.sha256,
+                metadata: file.metadata.unwrap_or_default(),
+            })
+            .collect(),
+        idempotency: idempotency_key(&headers)?.map(|key| (key, bytes.to_vec())),
+    };
+    let answer = mint::mint(&shared.app, &caller, request).await?;
+    let mut tickets = Vec::new();
+    let mut errors = Vec::new();
+    let mut first = None;
+    for (index, file) in answer.files.into_iter().enumerate() {
+        match file {
+            Ok(ready) => {
+                let (ticket, file) = look::with_file(&shared.app, ready.ticket).await?;
+                let mut view = ticket_view(&shared.app, &ticket, file.as_ref())?;
+                view["index"] = json!(index);
+                if let Some(transfer) = &ready.transfer {
+                    view["transfer"] = transfer_view(transfer);
+                }
+                tickets.push(view);
+            }
+            Err(problem) => {
+                errors.push(json!({"index": index, "problem": problem}));
+                first.get_or_insert(problem);
+            }
+        }
+    }
+    match first {
+        Some(problem) if tickets.is_empty() => Err(if errors.len() > 1 {
+            problem.with("errors", errors)
+        } else {
+            problem
+        }),
+        _ => {
+            let body = Json(json!({"tickets": tickets, "errors": errors}));
+            Ok((StatusCode::CREATED, body).into_response())
+        }
+    }
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
+    let mut keys = headers.get_all(IDEMPOTENCY_KEY).iter();
+    let (first, second) = (keys.next(), keys.next());
+    match (first, second) {
+        (None, _) => Ok(None),
+        (Some(key), None) => match key.to_str() {
+            Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+            _ => Err(Problem::invalid("Idempotency-Key: 1 to 255 printable characters")),
+        },
+        (Some(_), Some(_)) => Err(Problem::invalid("Idempotency-Key: given more than once")),
+    }
+}
+
+fn headers_view(signed: &Presigned) -> Value {
+    signed
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(value)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
+fn transfer_view(transfer: &Transfer) -> Value {
+    match transfer {
+        Transfer::Put(signed) => json!({
+            "kind": "put",
+            "method": "PUT",
+            "url": signed.url,
+            "headers": headers_view(signed),
+            "expires_in": signed.expires_in,
+        }),
+        Transfer::Multipart { part_size, part_count, expires_in, .. } => json!({
+            "kind": "multipart",
+            "part_size": part_size,
+            "part_count": part_count,
+            "parts": [],
+            "expires_in": expires_in,
+        }),
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListQuery {
+    slot: Option<String>,
+    #[serde(rename = "ref")]
+    reference: Option<String>,
+    owner: Option<String>,
+    state: Option<String>,
+    cursor: Option<String>,
+    limit: Option<usize>,
+}
+
+async fn list(
+    State(shared): State<Shared>,
+    Bearer(caller): Bearer,
+    Query(asked): Query<ListQuery>,
+) -> Result<Json<Value>, Problem> {
+    let state = asked
+        .state
+        .map(|text| {
+            ticket::State::parse(&text).ok_or_else(|| {
+                Problem::invalid("state: open, committed, rejected, expired or cancelled")
+            })
+        })
+        .transpose()?;
+    let after = asked
+        .cursor
+        .map(|text| Id::try_parse(&place(&text)?).map_err(|_| bad_cursor()))
+        .transpose()?;
+    let filter = TicketFilter {
+        tenant: caller.tenant.clone(),
+        owner: listed_owner(&caller, owner_name(asked.owner)?)?,
+        slots: asked.slot.map(slot_name).transpose()?.map(|slot| vec![slot]),
+        reference: reference(asked.reference)?,
+        state,
+        after,
+    };
+    let page = look::tickets(&shared.app, &caller, filter, page_size(asked.limit)?).await?;
+    let last = page.rows.last().map(|ticket| cursor(&ticket.id.to_string()));
+    let mut tickets = Vec::with_capacity(page.rows.len());
+    for ticket in page.rows {
+        let (ticket, file) = look::with_file(&shared.app, ticket).await?;
+        tickets.push(ticket_view(&shared.app, &ticket, file.as_ref())?);
+    }
+    Ok(Json(json!({"tickets": tickets, "next_cursor": last.filter(|_| page.more)})))
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WaitQuery {
+    wait: Option<u32>,
+}
+
+async fn one(
+    State(shared): State<Shared>,
+    Bearer(caller): Bearer,
+    Path(id): Path<Id>,
+    Query(asked): Query<WaitQuery>,
+) -> Result<Json<Value>, Problem> {
+    let (ticket, file) = look::ticket(&shared.app, &caller, id, wait(asked.wait, 0)?).await?;
+    Ok(Json(ticket_view(&shared.app, &ticket, file.as_ref())?))
+}
+
+async fn cancel_ticket(
+    State(shared): State<Shared>,
+    Bearer(caller): Bearer,
+    Path(id): Path<Id>,
+) -> Result<StatusCode, Problem> {
+    cancel::cancel(&shared.app, &caller, id).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SignBody {
+    #[serde(default)]
+    parts: Vec<u32>,
+}
+
+async fn sign_ticket(
+    State(shared): State<Shared>,
+    Bearer(caller): Bearer,
+    Path(id): Path<Id>,
+    body: SignBodyOrNone,
+) -> Result<Json<Value>, Problem> {
+    let (ticket, transfer) = sign::sign(&shared.app, &caller, id, &body.parts).await?;
+    let mut view = ticket_view(&shared.app, &ticket, None)?;
+    view["transfer"] = transfer_view(&transfer);
+    if let Transfer::Multipart { parts, .. } = &transfer {
+        view["parts"] = parts
+            .iter()
+            .map(|(number, size, signed)| {
+                json!({"number": number, "size": size, "url": signed.url, "headers": headers_view(signed)})
+            })
+            .collect();
+    }
+    Ok(Json(view))
+}
+
+async fn parts(
+    State(shared): State<Shared>,
+    Bearer(caller): Bearer,
+    Path(id): Path<Id>,
+) -> Result<Json<Value>, Problem> {
+    let (ticket, parts) = sign::parts(&shared.app, &caller, id).await?;
+    let parts: Vec<Value> = parts
+        .iter()
+        .map(|part| json!({"number": part.number, "size": part.size}))
+        .collect();
+    let count = ticket.part_size.map(|size| ticket::part_count(ticket.size, size));
+    Ok(Json(json!({"parts": parts, "part_size": ticket.part_size, "part_count": count})))
+}
+
+async fn complete_ticket(
+    State(shared): State<Shared>,
+    Bearer(caller): Bearer,
+    Path(id): Path<Id>,
+    Query(asked): Query<WaitQuery>,
+) -> Result<Response, Problem> {
+    match complete::complete(&shared.app, &caller, id, wait(asked.wait, 20)?).await? {
+        Completed::Committed(ticket, file) => {
+            Ok(Json(ticket_view(&shared.app, &ticket, Some(&file))?).into_response())
+        }
+        Completed::Working(ticket) => {
+            let body = Json(ticket_view(&shared.app, &ticket, None)?);
+            let mut answer = (StatusCode::ACCEPTED, body).into_response();
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            Ok(answer)
+        }
+    }
+}
