@@ -15,6 +15,7 @@
 //! | [`sniff`] | bytes to what they are |
 //! | [`domain`] | the nouns and the rules: pure, `now` is an argument |
 //! | [`clock`] | the one place that reads the wall clock |
+//! | [`logging`] | where log lines go |
 
 pub mod clock;
 pub mod config;
@@ -23,6 +24,7 @@ pub mod devstore;
 pub mod domain;
 pub mod flow;
 pub mod http;
+pub mod logging;
 pub mod sniff;
 pub mod store;
 pub mod worker;

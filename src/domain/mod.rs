@@ -2,6 +2,7 @@
 //! no async, no I/O, and `now` is always an argument.
 
 pub mod books;
+pub mod caller;
 pub mod event;
 pub mod file;
 pub mod key;

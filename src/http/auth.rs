@@ -1,0 +1,366 @@
+//! Bearer tokens: who sent this request.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::{HeaderMap, header};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
+use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
+
+use crate::domain::caller::{Caller, ClaimNames, Scopes};
+use crate::domain::problem::{Code, Problem};
+use crate::domain::secret::Secret;
+use crate::domain::time::{Seconds, Timestamp};
+
+/// The longest token that is looked at, in bytes; longer ones cost us nothing.
+pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
+/// The most keys of all kinds together; a forged token is tried against each.
+pub const MAX_KEYS: usize = 16;
+/// The shortest HS256 secret, in bytes (RFC 7518, 3.2).
+pub const MIN_SECRET_BYTES: usize = 32;
+/// The most verified tokens that are remembered.
+const REMEMBERED: usize = 4096;
+
+/// What a token has to be.
+#[derive(Clone, Debug)]
+pub struct AuthSettings {
+    /// HS256 secrets, at least 32 bytes each; any of them verifies.
+    pub hs256_secrets: Vec<Secret>,
+    /// PEM public keys (RSA: RS256, P-256: ES256, Ed25519: `EdDSA`); any of them verifies.
+    pub public_keys: Vec<Vec<u8>>,
+    /// The `iss` a token must have; absent: not looked at.
+    pub issuer: Option<String>,
+    /// The audiences of which a token must name one; empty: not looked at.
+    pub audience: Vec<String>,
+    /// How far the issuer's clock may be off, for `exp` and `nbf`.
+    pub leeway: Seconds,
+    /// The claim that holds the tenant.
+    pub tenant_claim: String,
+    /// The claim that holds the scopes.
+    pub scope_claim: String,
+    /// The scopes of a token without a scope claim, separated by spaces.
+    pub default_scope: String,
+}
+
+/// A key and the one algorithm it is for. The algorithm comes from the kind of the key:
+/// what the token's header says can only fail to match it.
+struct Key {
+    algorithm: Algorithm,
+    key: DecodingKey,
+}
+
+/// Verifies tokens, and remembers those it verified: an ES256 signature costs sixty
+/// microseconds, a look into the memory a quarter of one.
+pub struct Verifier {
+    keys: Vec<Key>,
+    names: ClaimNames,
+    issuer: Option<String>,
+    audience: Vec<String>,
+    leeway: Seconds,
+    memory: Mutex<Memory>,
+}
+
+impl fmt::Debug for Verifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let algorithms: Vec<_> = self.keys.iter().map(|key| key.algorithm).collect();
+        f.debug_struct("Verifier")
+            .field("keys", &algorithms)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Verifier {
+    /// Reads the keys. The error is a sentence that names the key at fault by its place in
+    /// its list, never by its content.
+    pub fn new(settings: AuthSettings) -> Result<Self, String> {
+        let count = settings.hs256_secrets.len() + settings.public_keys.len();
+        if !(1..=MAX_KEYS).contains(&count) {
+            return Err(format!(
+                "{count} keys to verify tokens with: give 1 to {MAX_KEYS}"
+            ));
+        }
+        let secrets = settings
+            .hs256_secrets
+            .iter()
+            .enumerate()
+            .map(|(index, secret)| {
+                hs256_key(secret).map_err(|law| format!("HS256 secret {}: {law}", index + 1))
+            });
+        let public_keys = settings.public_keys.iter().enumerate().map(|(index, pem)| {
+            public_key(pem).map_err(|law| format!("public key {}: {law}", index + 1))
+        });
+        Ok(Self {
+            keys: secrets.chain(public_keys).collect::<Result<_, _>>()?,
+            names: ClaimNames {
+                tenant: settings.tenant_claim,
+                scope: settings.scope_claim,
+                default_scope: Scopes::parse(&settings.default_scope),
+            },
+            issuer: settings.issuer,
+            audience: settings.audience,
+            leeway: settings.leeway,
+            memory: Mutex::default(),
+        })
+    }
+
+    /// Who sent a request with these headers, at this moment. Every error is
+    /// `unauthenticated`; with a token at hand it carries `"error": "invalid_token"`
+    /// (RFC 6750, 3.1).
+    pub fn verify(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
+        let token = bearer(headers)?;
+        if token.len() > MAX_TOKEN_BYTES {
+            return Err(invalid(format!(
+                "the token is longer than {MAX_TOKEN_BYTES} bytes"
+            )));
+        }
+        let print: [u8; 32] = Sha256::digest(token).into();
+        let known = self.memory().get(&print);
+        let known = match known {
+            Some(known) => known,
+            None => self.read(token).map_err(invalid)?,
+        };
+        known.life.holds(now, self.leeway).map_err(invalid)?;
+        let caller = Arc::clone(&known.caller);
+        self.memory().put(print, known);
+        Ok(caller)
+    }
+
+    fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Everything that does not depend on the time.
+    fn read(&self, token: &str) -> Result<Known, String> {
+        let claims = verified_claims(token, &self.keys)?;
+        if let Some(issuer) = &self.issuer
+            && claims.get("iss").and_then(Value::as_str) != Some(issuer)
+        {
+            return Err("the claim `iss` is not the configured issuer".into());
+        }
+        if !self.audience.is_empty() && !names_one_of(claims.get("aud"), &self.audience) {
+            return Err("the claim `aud` names no configured audience".into());
+        }
+        Ok(Known {
+            life: Life::of(&claims)?,
+            caller: Arc::new(Caller::from_claims(&claims, &self.names)?),
+        })
+    }
+}
+
+/// The token of the only `Authorization` header.
+fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+    let mut values = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(value) = values.next() else {
+        return Err(Problem::new(
+            Code::Unauthenticated,
+            "the request has no Authorization header; send `Authorization: Bearer <token>`",
+        ));
+    };
+    if values.next().is_some() {
+        return Err(invalid(
+            "the request has more than one Authorization header",
+        ));
+    }
+    value
+        .to_str()
+        .ok()
+        .and_then(|text| text.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim_matches(' '))
+        .filter(|token| !token.is_empty())
+        .ok_or_else(|| invalid("the Authorization header is not `Bearer <token>`"))
+}
+
+fn invalid(detail: impl Into<String>) -> Problem {
+    Problem::new(Code::Unauthenticated, detail).with("error", "invalid_token")
+}
+
+/// The claims of a token that one of `keys` signed. Of the header only `alg` is used, and
+/// only to choose among our keys: `kid`, `jku`, `x5u` and `jwk` are the sender's words.
+fn verified_claims(token: &str, keys: &[Key]) -> Result<Map<String, Value>, String> {
+    let broken = || "the token is not a signed JWT".to_owned();
+    let mut pieces = token.split('.');
+    let (Some(_), Some(claims), Some(signature), None) =
+        (pieces.next(), pieces.next(), pieces.next(), pieces.next())
+    else {
+        return Err(broken());
+    };
+    // A header that does not parse includes every `alg` that is not a signature: `none`.
+    let header = jsonwebtoken::decode_header(token).map_err(|_| broken())?;
+    if header.crit.is_some() {
+        return Err("the token's header has `crit`, which is not supported".into());
+    }
+    let message = &token.as_bytes()[..token.len() - signature.len() - 1];
+    let signed = keys
+        .iter()
+        .filter(|key| key.algorithm == header.alg)
+        .any(|key| {
+            jsonwebtoken::crypto::verify(signature, message, &key.key, key.algorithm)
+                .unwrap_or(false)
+        });
+    if !signed {
+        return Err("no configured key verifies the token's signature".into());
+    }
+    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| broken())?;
+    serde_json::from_slice(&claims).map_err(|_| "the token's claims are not a JSON object".into())
+}
+
+fn names_one_of(aud: Option<&Value>, audience: &[String]) -> bool {
+    let ours = |value: &Value| {
+        value
+            .as_str()
+            .is_some_and(|text| audience.iter().any(|a| a == text))
+    };
+    match aud {
+        Some(Value::Array(list)) => list.iter().any(ours),
+        Some(value) => ours(value),
+        None => false,
+    }
+}
+
+/// When a token works, in seconds since the epoch.
+#[derive(Clone, Copy, Debug)]
+struct Life {
+    exp: i64,
+    nbf: Option<i64>,
+}
+
+impl Life {
+    /// RFC 7519 allows fractions; no issuer writes them, and a float is a bug more often
+    /// than a time, so only whole, positive numbers pass.
+    fn of(claims: &Map<String, Value>) -> Result<Self, String> {
+        let moment = |name: &str| {
+            claims
+                .get(name)
+                .map(|value| {
+                    value
+                        .as_u64()
+                        .and_then(|seconds| i64::try_from(seconds).ok())
+                        .ok_or_else(|| {
+                            format!("the claim `{name}` must be whole seconds since 1970")
+                        })
+                })
+                .transpose()
+        };
+        Ok(Self {
+            exp: moment("exp")?.ok_or("the claim `exp` is missing")?,
+            nbf: moment("nbf")?,
+        })
+    }
+
+    fn holds(self, now: Timestamp, leeway: Seconds) -> Result<(), String> {
+        let (now, leeway) = (now.seconds(), i64::from(leeway.0));
+        if self.exp.saturating_add(leeway) <= now {
+            return Err("the token has expired".into());
+        }
+        if self.nbf.is_some_and(|nbf| nbf.saturating_sub(leeway) > now) {
+            return Err("the token is not valid yet".into());
+        }
+        Ok(())
+    }
+}
+
+/// A token whose signature and claims were found good.
+#[derive(Clone, Debug)]
+struct Known {
+    life: Life,
+    caller: Arc<Caller>,
+}
+
+/// Verified tokens by their SHA-256, in two generations: what was used lately is young;
+/// when the young fill half the room, the old are forgotten and the young grow old. So the
+/// memory is bounded, keeps what is in use, and never has to look for a victim.
+#[derive(Debug, Default)]
+struct Memory {
+    young: HashMap<[u8; 32], Known>,
+    old: HashMap<[u8; 32], Known>,
+}
+
+impl Memory {
+    fn get(&self, print: &[u8; 32]) -> Option<Known> {
+        self.young
+            .get(print)
+            .or_else(|| self.old.get(print))
+            .cloned()
+    }
+
+    fn put(&mut self, print: [u8; 32], known: Known) {
+        if self.young.contains_key(&print) {
+            return;
+        }
+        if self.young.len() >= REMEMBERED / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(print, known);
+    }
+}
+
+fn hs256_key(secret: &Secret) -> Result<Key, String> {
+    let bytes = secret.expose();
+    if bytes.starts_with(b"-----BEGIN") {
+        return Err("is a PEM key; public keys have a list of their own".into());
+    }
+    if bytes.len() < MIN_SECRET_BYTES {
+        return Err(format!(
+            "has {} bytes, at least {MIN_SECRET_BYTES} are needed",
+            bytes.len()
+        ));
+    }
+    Ok(Key {
+        algorithm: Algorithm::HS256,
+        key: DecodingKey::from_secret(bytes),
+    })
+}
+
+fn public_key(pem: &[u8]) -> Result<Key, String> {
+    let text = std::str::from_utf8(pem).map_err(|_| "is not PEM")?;
+    let mut labels = text
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("-----BEGIN "));
+    match (labels.next(), labels.next()) {
+        (Some("PUBLIC KEY-----" | "RSA PUBLIC KEY-----"), None) => {}
+        (Some(label), None) if label.contains("PRIVATE") => {
+            return Err("is a private key; give its public half".into());
+        }
+        (Some(_), Some(_)) => return Err("holds more than one PEM block".into()),
+        _ => return Err("is not a PEM public key (`-----BEGIN PUBLIC KEY-----`)".into()),
+    }
+    let size = |key: &DecodingKey| key.try_get_as_bytes().map_or(0, <[u8]>::len);
+    if let Ok(key) = DecodingKey::from_ec_pem(pem) {
+        // An uncompressed point of P-256 has 65 bytes.
+        return match size(&key) {
+            65 => Ok(Key {
+                algorithm: Algorithm::ES256,
+                key,
+            }),
+            _ => Err("is not on the curve P-256, the only one of ES256".into()),
+        };
+    }
+    if let Ok(key) = DecodingKey::from_ed_pem(pem) {
+        return Ok(Key {
+            algorithm: Algorithm::EdDSA,
+            key,
+        });
+    }
+    if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
+        return match size(&key) {
+            0..256 => Err("is an RSA key of less than 2048 bits".into()),
+            _ => Ok(Key {
+                algorithm: Algorithm::RS256,
+                key,
+            }),
+        };
+    }
+    Err("is not an RSA, P-256 or Ed25519 public key".into())
+}
+
+/// Signs claims with HS256, for `putgate token` and `dev`.
+pub fn mint_token(secret: &Secret, claims: &Value) -> String {
+    let key = EncodingKey::from_secret(secret.expose());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claims, &key)
+        .expect("JSON and an HMAC key always make a token")
+}
