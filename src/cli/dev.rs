@@ -1,0 +1,210 @@
+//! `dev`: broker, SQLite, an S3 server and the demo page in one process. No other service,
+//! no configuration, no network.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use clap::Args as ClapArgs;
+use putgate::clock::Clock;
+use putgate::config::Config;
+use putgate::devstore::{self, DevStore};
+use putgate::domain::secret::Secret;
+use putgate::http::dev::{self, Demo};
+use putgate::http::layers;
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use super::{Done, Failure, assemble, database, print, serve, start_logging, store};
+use putgate::db::Db;
+use putgate::flow;
+
+const UPLOAD_KEY: &str = "dev-upload";
+const SERVER_KEY: &str = "dev-server";
+
+#[derive(Debug, ClapArgs)]
+pub(super) struct Args {
+    /// Where the API and the page listen; port 0: a free one.
+    #[arg(long, default_value = "127.0.0.1:3000", value_name = "ADDRESS")]
+    listen: SocketAddr,
+    /// Where the S3 server listens; port 0: a free one.
+    #[arg(long, default_value = "127.0.0.1:9000", value_name = "ADDRESS")]
+    store_listen: SocketAddr,
+    /// Where everything is kept.
+    #[arg(long, default_value = ".putgate", value_name = "DIR")]
+    data: PathBuf,
+}
+
+pub(super) async fn run(args: Args) -> Done {
+    std::fs::create_dir_all(&args.data).map_err(|e| at(&args.data, &e))?;
+    let keys = Keys::load(&args.data)?;
+    let listener = TcpListener::bind(args.listen)
+        .await
+        .map_err(|e| Failure::broken(format!("--listen {}: {e}", args.listen)))?;
+    let address = listener.local_addr().map_err(Failure::broken)?;
+    let origins = origins(address);
+    let devstore = DevStore::start(devstore::Settings {
+        dir: args.data.join("store"),
+        listen: args.store_listen,
+        region: "us-east-1".into(),
+        server_key: (SERVER_KEY.into(), Secret::new(keys.server.as_str())),
+        upload_key: (UPLOAD_KEY.into(), Secret::new(keys.upload.as_str())),
+        buckets: vec!["staging".into(), "files".into()],
+        upload_bucket: "staging".into(),
+        allowed_origins: origins.clone(),
+        clock: Clock::System,
+    })
+    .await
+    .map_err(|e| Failure::broken(format!("--store-listen {}: {e}", args.store_listen)))?;
+    let config = configuration(&args.data, &keys, address, &devstore.url())?;
+    start_logging(&config)?;
+    let settings = database(&config, true)?;
+    let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
+        .await
+        .map_err(Failure::broken)?;
+    let app = assemble(&config, db, store(&config).await?);
+    let demo = Demo {
+        secret: Secret::new(keys.token.as_str()),
+        clock: Clock::System,
+        store_url: devstore.url(),
+    };
+    let router = serve::router(&config, &app)?.merge(dev::routes(demo));
+    let router = layers::wrap(router, &serve::shell(&origins));
+    let store_url = devstore.url();
+    let served = serve::serve(app, listener, router, |address| {
+        print(&json!({"url": format!("http://{address}"), "store_url": store_url}).to_string());
+    })
+    .await;
+    devstore.stop().await;
+    served
+}
+
+fn at(path: &Path, why: &std::io::Error) -> Failure {
+    Failure::broken(format!("{}: {why}", path.display()))
+}
+
+/// The page as a browser on this machine may spell its address.
+fn origins(address: SocketAddr) -> Vec<String> {
+    let mut origins = vec![format!("http://{address}")];
+    if address.ip().is_loopback() {
+        origins.push(format!("http://localhost:{}", address.port()));
+    }
+    origins
+}
+
+/// The secrets of a data directory, made when it is new.
+struct Keys {
+    token: String,
+    server: String,
+    upload: String,
+}
+
+impl Keys {
+    fn load(data: &Path) -> Result<Self, Failure> {
+        let secret = |name: &str| {
+            let path = data.join(name);
+            match std::fs::read_to_string(&path) {
+                Ok(text) => Ok(text.trim().to_owned()),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                    let secret = random();
+                    write_private(&path, &secret).map_err(|e| at(&path, &e))?;
+                    Ok(secret)
+                }
+                Err(e) => Err(at(&path, &e)),
+            }
+        };
+        Ok(Self {
+            token: secret("token.secret")?,
+            server: secret("server.secret")?,
+            upload: secret("upload.secret")?,
+        })
+    }
+}
+
+/// 148 random bits, as text.
+fn random() -> String {
+    let half = || flow::new_id(&Clock::System).simple().to_string();
+    half() + &half()
+}
+
+fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
+    use std::io::Write;
+    use std::os::unix::fs::OpenOptionsExt;
+    std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(path)?
+        .write_all(text.as_bytes())
+}
+
+/// The configuration of `dev`, as a user would write it.
+fn configuration(
+    data: &Path,
+    keys: &Keys,
+    address: SocketAddr,
+    store_url: &str,
+) -> Result<Config, Failure> {
+    let origins = serde_json::to_string(&origins(address)).map_err(Failure::broken)?;
+    let quoted = |path: PathBuf| json!(path.display().to_string()).to_string();
+    let database = quoted(data.join("putgate.db"));
+    let database = database.replacen('"', "\"sqlite://", 1);
+    let (server, upload) = (&keys.server, &keys.upload);
+    let text = format!(
+        r#"
+[server]
+listen = "{address}"
+allowed_origins = {origins}
+log = "text"
+
+[database]
+url = {database}
+
+[storage]
+endpoint = "{store_url}"
+region = "us-east-1"
+staging_bucket = "staging"
+files_bucket = "files"
+access_key = "{SERVER_KEY}"
+secret_key = "{server}"
+upload_access_key = "{UPLOAD_KEY}"
+upload_secret_key = "{upload}"
+
+[auth]
+hs256_secret_files = ["token.secret"]
+{SLOTS}"#
+    );
+    Config::parse_str(&text, &BTreeMap::new(), data)
+        .map_err(|mistakes| Failure::wrong(mistakes.to_string()))
+}
+
+/// The slots of the demo page.
+const SLOTS: &str = r#"
+[slots.avatar]
+accept = [".jpg", ".png", ".webp"]
+max_file_size = "5MB"
+max_entries = 1
+on_full = "replace"
+
+[slots.photos]
+accept = ["image/*"]
+max_file_size = "10MB"
+max_entries = 5
+auto_upload = true
+part_size = "8MiB"
+ticket_ttl = "24h"
+url_ttl = "15m"
+quota = "100MB"
+image = { max_width = 8000, max_height = 8000, max_pixels = "50M" }
+disposition = "attachment"
+public = true
+
+[slots.documents]
+accept = [".pdf", ".docx", ".xlsx", ".csv", ".txt", ".zip"]
+max_file_size = "20MB"
+max_entries = 20
+
+[slots.big]
+max_file_size = "10GB"
+max_entries = 5
+"#;

@@ -1,0 +1,320 @@
+//! The commands. Exit codes: 0 done; 1 it did not work; 2 the command line or the
+//! configuration is wrong; 3 an audit found a broken law.
+
+mod dev;
+mod inspect;
+mod serve;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use putgate::clock::Clock;
+use putgate::config::{self, Config, DatabaseUrl, LogFormat};
+use putgate::db::{self, Db};
+use putgate::domain::time::Seconds;
+use putgate::flow::{self, App, audit, sweep};
+use putgate::http::auth::mint_token;
+use putgate::logging;
+use putgate::store::{Bucket, Key, Settings, Store};
+
+/// A presigned, direct-to-object-storage upload broker that verifies what arrived.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 100)]
+pub struct Cli {
+    /// The configuration file.
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Broker, database, S3 server and demo page in one process, for development.
+    Dev(dev::Args),
+    /// Serve the API and work in the background.
+    Serve,
+    /// Bring the database's schema up to date.
+    Setup,
+    /// Print the effective configuration with the origin of each value, or every mistake in it.
+    Check,
+    /// Check the laws on a live system, read-only.
+    Audit,
+    /// Remove what no open ticket and no live file owns.
+    Sweep {
+        /// Only say what would be removed.
+        #[arg(long)]
+        dry_run: bool,
+    },
+    /// Say what a file is and whether a slot would take it.
+    Inspect(inspect::Args),
+    /// Print a token signed with the first HS256 secret of the configuration.
+    Token {
+        /// The owner.
+        #[arg(long)]
+        sub: String,
+        /// The scopes, separated by spaces.
+        #[arg(long)]
+        scope: Option<String>,
+        /// The tenant.
+        #[arg(long)]
+        tenant: Option<String>,
+        /// The refs, separated by commas.
+        #[arg(long, value_delimiter = ',')]
+        refs: Vec<String>,
+        /// How long it is good for, in seconds.
+        #[arg(long, default_value_t = 3600)]
+        life: u32,
+    },
+    /// Ask a running server whether it is alive; for container health checks.
+    Healthcheck,
+}
+
+/// Why a command ends with something else than 0.
+#[derive(Debug)]
+struct Failure {
+    code: u8,
+    message: String,
+}
+
+impl Failure {
+    fn wrong(message: impl Into<String>) -> Self {
+        Self { code: 2, message: message.into() }
+    }
+
+    fn broken(message: impl std::fmt::Display) -> Self {
+        Self { code: 1, message: message.to_string() }
+    }
+}
+
+type Done = Result<(), Failure>;
+
+/// Runs a command to its end.
+pub fn run(cli: Cli) -> ExitCode {
+    let path = cli.config.as_deref();
+    let done = match cli.command {
+        Command::Dev(args) => start(dev::run(args)),
+        Command::Serve => load(path).and_then(|config| start(serve::run(config, cli.config.clone()))),
+        Command::Setup => load(path).and_then(|config| start(setup(config))),
+        Command::Check => load(path).map(|config| print(&config.render())),
+        Command::Audit => load(path).and_then(|config| start(run_audit(config))),
+        Command::Sweep { dry_run } => {
+            load(path).and_then(|config| start(run_sweep(config, dry_run)))
+        }
+        Command::Inspect(args) => inspect::run(&args, path),
+        Command::Token { sub, scope, tenant, refs, life } => load(path).and_then(|config| {
+            let secret = config.auth.hs256_secrets.first();
+            let secret = secret.ok_or_else(|| Failure::wrong("auth: no hs256_secret_files to sign with"))?;
+            let exp = Clock::System.now().plus(Seconds(life)).seconds();
+            let mut claims = serde_json::json!({"sub": sub, "exp": exp});
+            if let Some(scope) = scope {
+                claims[&config.auth.scope_claim] = scope.into();
+            }
+            if let Some(tenant) = tenant {
+                claims[&config.auth.tenant_claim] = tenant.into();
+            }
+            if !refs.is_empty() {
+                claims["refs"] = refs.into();
+            }
+            if let Some(issuer) = &config.auth.issuer {
+                claims["iss"] = issuer.as_str().into();
+            }
+            if let Some(audience) = config.auth.audience.first() {
+                claims["aud"] = audience.as_str().into();
+            }
+            print(&mint_token(secret, &claims));
+            Ok(())
+        }),
+        Command::Healthcheck => load(path).and_then(|config| healthcheck(config.server.listen)),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            complain(&failure.message);
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+#[expect(clippy::print_stdout, reason = "a command's answer goes to stdout")]
+fn print(text: &str) {
+    println!("{}", text.trim_end());
+}
+
+#[expect(clippy::print_stderr, reason = "a command's complaint goes to stderr")]
+fn complain(text: &str) {
+    eprintln!("{}", text.trim_end());
+}
+
+fn load(path: Option<&Path>) -> Result<Config, Failure> {
+    Config::load(path, &config::environment())
+        .map_err(|mistakes| Failure::wrong(mistakes.to_string()))
+}
+
+fn start(command: impl Future<Output = Done>) -> Done {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(Failure::broken)?
+        .block_on(command)
+}
+
+fn start_logging(config: &Config) -> Done {
+    let format = match config.server.log {
+        LogFormat::Json => logging::Format::Json,
+        LogFormat::Text => logging::Format::Text,
+    };
+    logging::init(format, &config.server.log_filter).map_err(Failure::wrong)
+}
+
+fn database(config: &Config, migrate: bool) -> Result<db::Settings, Failure> {
+    match &config.database.url {
+        DatabaseUrl::Sqlite(path) => Ok(db::Settings {
+            path: path.clone(),
+            synchronous: match config.database.synchronous {
+                config::Synchronous::Full => db::Synchronous::Full,
+                config::Synchronous::Normal => db::Synchronous::Normal,
+            },
+            migrate,
+        }),
+        DatabaseUrl::Postgres(_) => Err(Failure::wrong(
+            "database.url: this release serves on SQLite only (sqlite://PATH); \
+             the PostgreSQL schema is there, its driver is not yet",
+        )),
+    }
+}
+
+async fn store(config: &Config) -> Result<Store, Failure> {
+    let storage = &config.storage;
+    let settings = Settings {
+        endpoint: storage.endpoint.clone(),
+        public_endpoint: storage.public_endpoint.clone(),
+        download_endpoint: storage.download_endpoint.clone(),
+        region: storage.region.clone(),
+        path_style: storage.path_style,
+        staging_bucket: storage.staging_bucket.clone(),
+        files_bucket: storage.files_bucket.clone(),
+        server_key: match &storage.server_key {
+            config::ServerKey::AwsChain => Key::AwsChain,
+            config::ServerKey::Static { access_key, secret_key } => Key::Static {
+                access_key: access_key.clone(),
+                secret_key: secret_key.clone(),
+            },
+        },
+        upload_key: match &storage.upload_key {
+            config::UploadKey::Same => None,
+            config::UploadKey::Static { access_key, secret_key } => Some(Key::Static {
+                access_key: access_key.clone(),
+                secret_key: secret_key.clone(),
+            }),
+        },
+    };
+    Store::connect(settings).await.map_err(Failure::broken)
+}
+
+fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
+    App::new(
+        db,
+        store,
+        Clock::System,
+        config.slots.clone(),
+        config.limits.max_open_tickets,
+        config.limits.retention,
+    )
+}
+
+/// The app beside a running server: it may read, and delete objects, but writes no row.
+async fn beside(config: &Config) -> Result<Arc<App>, Failure> {
+    let db = Db::open_beside(&database(config, false)?, Clock::System)
+        .await
+        .map_err(Failure::broken)?;
+    Ok(assemble(config, db, store(config).await?))
+}
+
+async fn open(config: &Config, migrate: bool) -> Result<Arc<App>, Failure> {
+    let settings = database(config, migrate)?;
+    let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
+        .await
+        .map_err(Failure::broken)?;
+    Ok(assemble(config, db, store(config).await?))
+}
+
+async fn setup(config: Config) -> Done {
+    let app = open(&config, true).await?;
+    app.db.close().await;
+    print("the database's schema is up to date");
+    Ok(())
+}
+
+async fn run_audit(config: Config) -> Done {
+    let app = beside(&config).await?;
+    let report = audit::audit(&app).await.map_err(Failure::broken)?;
+    print(&format!(
+        "{} live files, {} objects for the next sweep, {} unknown objects, {} violations",
+        report.files,
+        report.debris,
+        report.unknown.len(),
+        report.violations.len()
+    ));
+    for key in &report.unknown {
+        print(&format!("unknown: {key}"));
+    }
+    if report.violations.is_empty() {
+        return Ok(());
+    }
+    Err(Failure { code: 3, message: report.violations.join("\n") })
+}
+
+async fn run_sweep(config: Config, dry_run: bool) -> Done {
+    let app = beside(&config).await?;
+    let mut swept = sweep::Swept::default();
+    for bucket in [Bucket::Staging, Bucket::Files] {
+        let mut after = None;
+        loop {
+            after = sweep::walk_page(&app, bucket, after.as_deref(), dry_run, &mut swept)
+                .await
+                .map_err(Failure::broken)?;
+            if after.is_none() {
+                break;
+            }
+        }
+    }
+    let verb = if dry_run { "would delete" } else { "deleted" };
+    for (bucket, key) in &swept.deleted {
+        print(&format!("{verb} {bucket:?} {key}"));
+    }
+    for (bucket, key) in &swept.unknown {
+        print(&format!("no row knows {bucket:?} {key}; left alone"));
+    }
+    print(&format!(
+        "{verb} {} objects, left {} unknown ones",
+        swept.deleted.len(),
+        swept.unknown.len()
+    ));
+    Ok(())
+}
+
+/// One plain HTTP/1.1 request; a container image needs no curl for it.
+fn healthcheck(listen: SocketAddr) -> Done {
+    use std::io::{Read, Write};
+    use std::net::{IpAddr, Ipv4Addr, TcpStream};
+    use std::time::Duration;
+    let ip = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+    let patience = Duration::from_secs(3);
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, listen.port()), patience)
+        .map_err(Failure::broken)?;
+    stream.set_read_timeout(Some(patience)).map_err(Failure::broken)?;
+    stream
+        .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+        .map_err(Failure::broken)?;
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).map_err(Failure::broken)?;
+    if answer.ends_with(b" 200") {
+        Ok(())
+    } else {
+        Err(Failure::broken(String::from_utf8_lossy(&answer)))
+    }
+}

@@ -1,0 +1,136 @@
+//! `serve`: the API and the worker, until a signal says stop.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::http::HeaderValue;
+use putgate::config::{self, Config, UploadKey};
+use putgate::flow::App;
+use putgate::http::auth::{AuthSettings, Verifier};
+use putgate::http::layers::{self, ShellSettings};
+use putgate::http::server::{self, Limits};
+use putgate::http::{Shared, routes};
+use putgate::worker;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+
+use super::{Done, Failure, open, start_logging};
+
+pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
+    start_logging(&config)?;
+    let app = open(&config, false).await?;
+    if matches!(config.storage.upload_key, UploadKey::Same) {
+        refuse_copying_uploads(&app).await?;
+    }
+    let listener = TcpListener::bind(config.server.listen)
+        .await
+        .map_err(|e| Failure::broken(format!("server.listen {}: {e}", config.server.listen)))?;
+    let router = layers::wrap(router(&config, &app)?, &shell(&config.server.allowed_origins));
+    reload_on_hangup(&app, path)?;
+    serve(app, listener, router, |address| {
+        tracing::info!(%address, "serving");
+    })
+    .await
+}
+
+/// Law 3: with one key for everything, the store itself has to refuse an uploader's
+/// unsigned copy source.
+async fn refuse_copying_uploads(app: &App) -> Done {
+    match app.store.probe_copy_source().await {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Failure::wrong(
+            "storage.upload_key = \"same\": this store lets an uploader add an unsigned \
+             x-amz-copy-source and so read any object the key may read. Give browsers a key of \
+             their own that may only write to staging: upload_access_key, upload_secret_key",
+        )),
+        Err(error) => Err(Failure::broken(format!(
+            "storage.upload_key = \"same\" needs a look at the store first: {error}"
+        ))),
+    }
+}
+
+/// The API in its shell.
+pub(super) fn router(config: &Config, app: &Arc<App>) -> Result<Router, Failure> {
+    let auth = &config.auth;
+    if auth.jwks_url.is_some() {
+        return Err(Failure::wrong(
+            "auth.jwks_url: this release reads public_key_files and hs256_secret_files only",
+        ));
+    }
+    let verifier = Verifier::new(AuthSettings {
+        hs256_secrets: auth.hs256_secrets.clone(),
+        public_keys: auth.public_keys.iter().map(|key| key.pem.clone()).collect(),
+        issuer: auth.issuer.clone(),
+        audience: auth.audience.clone(),
+        leeway: auth.leeway,
+        tenant_claim: auth.tenant_claim.clone(),
+        scope_claim: auth.scope_claim.clone(),
+        default_scope: auth.default_scope.clone(),
+    })
+    .map_err(|why| Failure::wrong(format!("auth: {why}")))?;
+    Ok(routes(Shared { app: Arc::clone(app), verifier: Arc::new(verifier) }))
+}
+
+/// The shell's settings for a configuration.
+pub(super) fn shell(origins: &[String]) -> ShellSettings {
+    ShellSettings {
+        allowed_origins: origins
+            .iter()
+            .filter_map(|origin| HeaderValue::try_from(origin).ok())
+            .collect(),
+        ..ShellSettings::default()
+    }
+}
+
+/// SIGHUP reads the slots anew; an invalid file changes nothing.
+fn reload_on_hangup(app: &Arc<App>, path: Option<PathBuf>) -> Done {
+    let mut hangups = signal(SignalKind::hangup()).map_err(Failure::broken)?;
+    let app = Arc::downgrade(app);
+    tokio::spawn(async move {
+        while hangups.recv().await.is_some() {
+            let Some(app) = app.upgrade() else { return };
+            match Config::load(path.as_deref(), &config::environment()) {
+                Ok(config) => {
+                    tracing::info!(slots = config.slots.len(), "the slots were read anew");
+                    app.slots.store(Arc::new(config.slots));
+                }
+                Err(mistakes) => tracing::error!(%mistakes, "the slots stay as they were"),
+            }
+        }
+    });
+    Ok(())
+}
+
+async fn stopped() {
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Serves and works until a signal; then finishes what is in flight.
+pub(super) async fn serve(
+    app: Arc<App>,
+    listener: TcpListener,
+    router: Router,
+    ready: impl FnOnce(SocketAddr),
+) -> Done {
+    let address = listener.local_addr().map_err(Failure::broken)?;
+    let (stop, stopping) = watch::channel(false);
+    let worker = tokio::spawn(worker::run(Arc::clone(&app), stopping));
+    ready(address);
+    let served = server::serve(listener, router, stopped(), Limits::default()).await;
+    // The receiver may be gone with a worker that died; then there is nothing to stop.
+    let _ = stop.send(true);
+    let _ = worker.await;
+    app.db.close().await;
+    served.map_err(Failure::broken)
+}
