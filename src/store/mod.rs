@@ -151,9 +151,9 @@ impl Store {
         let public = or(&settings.public_endpoint, &endpoint)?;
         let download = or(&settings.download_endpoint, &public)?;
 
-        let (server_keys, provider) = keys::open(&settings.server_key).await?;
+        let (server_keys, provider) = keys::open(&settings.server_key, &settings.region).await?;
         let upload_keys = match &settings.upload_key {
-            Some(key) => keys::open(key).await?.0,
+            Some(key) => keys::open(key, &settings.region).await?.0,
             None => server_keys.clone(),
         };
 
