@@ -42,12 +42,14 @@ pub enum StoreError {
     Settings(String),
 }
 
-/// The classes of a store's answer that is an error, from its status and S3 error code.
+const NO_CODE: &str = "no S3 error code";
+
+/// The class of a store's answer that is an error, from its status and S3 error code.
 /// The code goes first: `CopyObject` and `CompleteMultipartUpload` put errors into a 200.
 fn classify(call: &str, status: u16, code: Option<&str>) -> StoreError {
     // The code is the store's text; keep it printable and short.
     let code: String = code
-        .unwrap_or("no S3 error code")
+        .unwrap_or(NO_CODE)
         .chars()
         .filter(|c| c.is_ascii_alphanumeric() || matches!(c, ' ' | '.' | '-' | '_'))
         .take(64)
@@ -67,10 +69,10 @@ fn classify(call: &str, status: u16, code: Option<&str>) -> StoreError {
             _,
         )
         | (_, 507) => StoreError::Full(words),
-        ("SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeout", _)
-        | (_, 0..=399 | 408 | 425 | 429 | 500..) => StoreError::Unavailable(words),
         // A 404 that is not S3's own may come from a proxy in front of a store that is away.
-        ("no S3 error code", 404) => StoreError::Unavailable(words),
+        ("SlowDown" | "InternalError" | "ServiceUnavailable" | "RequestTimeout", _)
+        | (NO_CODE, 404)
+        | (_, 0..=399 | 408 | 425 | 429 | 500..) => StoreError::Unavailable(words),
         _ => StoreError::Refused(words),
     }
 }

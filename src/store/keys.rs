@@ -7,6 +7,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_sdk_s3::config::{BehaviorVersion, Region};
 
 use super::{Key, StoreError};
 use crate::clock::Clock;
@@ -43,7 +44,10 @@ impl Keys {
 }
 
 /// The keys for our signer, and the same as a provider for the SDK's clients.
-pub(super) async fn open(key: &Key) -> Result<(Arc<Keys>, SharedCredentialsProvider), StoreError> {
+pub(super) async fn open(
+    key: &Key,
+    region: &str,
+) -> Result<(Arc<Keys>, SharedCredentialsProvider), StoreError> {
     match key {
         Key::Static {
             access_key,
@@ -58,8 +62,13 @@ pub(super) async fn open(key: &Key) -> Result<(Arc<Keys>, SharedCredentialsProvi
         }
         Key::AwsChain => {
             // Only the credentials are taken from the environment; region and endpoint are ours.
-            let chain = aws_config::default_provider::credentials::default_provider().await;
-            let provider = SharedCredentialsProvider::new(chain);
+            let found = aws_config::defaults(BehaviorVersion::v2026_01_12())
+                .region(Region::new(region.to_owned()))
+                .load()
+                .await;
+            let provider = found.credentials_provider().ok_or_else(|| {
+                StoreError::Settings("the AWS default chain has no credentials".into())
+            })?;
             let first = load(&provider).await?;
             let expires = first.expires_at.is_some();
             let keys = Keys::fixed(first);

@@ -70,6 +70,10 @@ impl Store {
             })
             .collect();
         let more = answer.is_truncated() == Some(true);
+        if more && objects.is_empty() {
+            let words = "ListObjectsV2: an empty page that is not the last";
+            return Err(StoreError::Unavailable(words.into()));
+        }
         let next = objects.last().filter(|_| more).map(|last| last.key.clone());
         Ok(Page { objects, next })
     }

@@ -12,6 +12,7 @@ mod error;
 mod keys;
 mod list;
 mod multipart;
+mod probe;
 mod promote;
 mod read;
 mod sign;
@@ -104,7 +105,7 @@ const PATIENCE: Patience = Patience {
     connect: Duration::from_secs(3),
     attempt: Duration::from_secs(10),
     judge_read: Duration::from_secs(10),
-    copy: Duration::from_secs(300),
+    copy: Duration::from_mins(5),
 };
 
 /// A connection to the store; cheap to clone.
@@ -150,9 +151,9 @@ impl Store {
         let public = or(&settings.public_endpoint, &endpoint)?;
         let download = or(&settings.download_endpoint, &public)?;
 
-        let (server_keys, provider) = keys::open(&settings.server_key).await?;
+        let (server_keys, provider) = keys::open(&settings.server_key, &settings.region).await?;
         let upload_keys = match &settings.upload_key {
-            Some(key) => keys::open(key).await?.0,
+            Some(key) => keys::open(key, &settings.region).await?.0,
             None => server_keys.clone(),
         };
 
@@ -265,4 +266,104 @@ fn bare(etag: Option<&str>) -> String {
 /// An `ETag` as conditions want it.
 fn quoted(etag: &str) -> String {
     format!("\"{etag}\"")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(endpoint: &str) -> Settings {
+        let key = |access: &str, secret: &str| Key::Static {
+            access_key: access.into(),
+            secret_key: Secret::new(secret),
+        };
+        Settings {
+            endpoint: Some(endpoint.into()),
+            public_endpoint: Some("https://uploads.example".into()),
+            download_endpoint: Some("https://files.example".into()),
+            region: "us-east-1".into(),
+            path_style: true,
+            staging_bucket: "staging".into(),
+            files_bucket: "files".into(),
+            server_key: key("SERVERKEY", "server-secret"),
+            upload_key: Some(key("UPLOADKEY", "upload-secret")),
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::from_millis(1_369_353_600_000);
+
+    #[tokio::test]
+    async fn writes_are_signed_for_staging_by_the_upload_key_and_reads_for_files_by_the_servers() {
+        let store = Store::connect(settings("http://store:9000")).await.unwrap();
+        let put = store.presign_put("k", 1, None, Seconds(60), NOW).unwrap();
+        let part = store
+            .presign_part("k", "u", 1, 1, Seconds(60), NOW)
+            .unwrap();
+        for write in [put, part] {
+            let url = write.url.expose();
+            assert!(
+                url.starts_with("https://uploads.example/staging/k?"),
+                "{url}"
+            );
+            assert!(url.contains("X-Amz-Credential=UPLOADKEY%2F"), "{url}");
+        }
+        let get = store
+            .presign_get("k", "inline", "image/png", Seconds(60), NOW)
+            .unwrap();
+        let url = get.url.expose();
+        assert!(url.starts_with("https://files.example/files/k?"), "{url}");
+        assert!(url.contains("X-Amz-Credential=SERVERKEY%2F"), "{url}");
+    }
+
+    /// A port that nobody listens on.
+    fn dead_endpoint() -> String {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", listener.local_addr().unwrap())
+    }
+
+    #[tokio::test]
+    async fn errors_of_an_unreachable_store_say_unavailable_and_no_secret() {
+        let store = Store::connect(settings(&dead_endpoint())).await.unwrap();
+        let promotion = Promotion {
+            staging_key: "k",
+            etag: "e",
+            size: 1,
+            final_key: "f",
+            content_type: "image/png",
+            content_disposition: "attachment",
+        };
+        let (head_bytes, head, list, delete, promote, create, presigned) = tokio::join!(
+            store.head_bytes(Bucket::Staging, "k", 10, None),
+            store.head(Bucket::Files, "k"),
+            store.list(Bucket::Files, "", None, 10),
+            store.delete(Bucket::Staging, "k"),
+            store.promote(&promotion),
+            store.create_multipart("k"),
+            store.try_copies("source", "target", "upload", NOW),
+        );
+        let errors = [
+            head_bytes.unwrap_err(),
+            head.unwrap_err(),
+            list.unwrap_err(),
+            delete.unwrap_err(),
+            promote.unwrap_err(),
+            create.unwrap_err(),
+            presigned.unwrap_err(),
+        ];
+        for error in errors {
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error:?}");
+            let text = format!("{error} {error:?} {store:?}");
+            assert!(text.contains("refused"), "names the cause: {text}");
+            for secret in [
+                "X-Amz",
+                "Signature",
+                "SERVERKEY",
+                "UPLOADKEY",
+                "secret",
+                "?",
+            ] {
+                assert!(!text.contains(secret), "{text}");
+            }
+        }
+    }
 }

@@ -125,6 +125,7 @@ impl Store {
         let mut ids: Vec<String> = Vec::new();
         let (mut key_marker, mut id_marker) = (None, None);
         loop {
+            let asked = id_marker.clone();
             let page = self
                 .0
                 .client
@@ -146,8 +147,15 @@ impl Store {
                 .uploads()
                 .iter()
                 .any(|upload| upload.key() != Some(key));
-            if page.is_truncated() != Some(true) || past || page.uploads().is_empty() {
+            if page.is_truncated() != Some(true) || past {
                 return Ok(ids);
+            }
+            // A store that promises more and does not move would be asked for ever.
+            let moved = page.next_upload_id_marker.is_some() && page.next_upload_id_marker != asked;
+            if page.uploads().is_empty() || !moved {
+                return Err(StoreError::Unavailable(
+                    "ListMultipartUploads: pages without an end".into(),
+                ));
             }
             (key_marker, id_marker) = (page.next_key_marker, page.next_upload_id_marker);
         }

@@ -45,7 +45,7 @@ impl Store {
         n: u64,
         if_match: Option<&str>,
     ) -> Result<Peek, StoreError> {
-        within_limit(self.read_head(bucket, key, n.max(1), if_match)).await
+        within_limit(Box::pin(self.read_head(bucket, key, n.max(1), if_match))).await
     }
 
     /// The last `n` bytes of an object of `size` bytes; all of it when it is shorter.
@@ -62,7 +62,7 @@ impl Store {
             return Ok(Bytes::new());
         }
         let first = size.saturating_sub(n);
-        within_limit(async {
+        within_limit(Box::pin(async {
             let span = match self
                 .get_range(bucket, key, first, size - 1, Some(etag))
                 .await?
@@ -78,7 +78,7 @@ impl Store {
                 _ => return Err(senseless("another range than asked for")),
             }
             read_exactly(span.body, size - first).await
-        })
+        }))
         .await
     }
 
@@ -285,7 +285,7 @@ async fn read_exactly(mut body: ByteStream, length: u64) -> Result<Bytes, StoreE
     while bytes.len() < length {
         match body.next().await {
             Some(Ok(chunk)) => {
-                bytes.extend_from_slice(&chunk[..chunk.len().min(length - bytes.len())])
+                bytes.extend_from_slice(&chunk[..chunk.len().min(length - bytes.len())]);
             }
             Some(Err(error)) => {
                 let cause = super::error::innermost(&error);
