@@ -25,7 +25,6 @@ pub mod domain;
 pub mod flow;
 pub mod http;
 pub mod logging;
-pub mod logging;
 pub mod sniff;
 pub mod store;
 pub mod worker;

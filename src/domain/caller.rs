@@ -157,6 +157,17 @@ impl Caller {
         self.tenant == *tenant && (self.owner == *owner || self.scopes.allow(Scope::Manage))
     }
 
+    /// Whom a mint is for: the caller, or with `manage` whoever it names.
+    pub fn acting_for(&self, owner: Option<&Owner>) -> Result<Owner, Problem> {
+        match owner {
+            Some(other) if *other != self.owner && !self.scopes.allow(Scope::Manage) => {
+                Err(forbidden("only a token with `manage` may act for another owner"))
+            }
+            Some(owner) => Ok(owner.clone()),
+            None => Ok(self.owner.clone()),
+        }
+    }
+
     /// What the token says about a slot; nothing, when it does not name it.
     pub fn limits_for(&self, slot: &SlotName) -> TokenLimits {
         self.limits.get(slot).copied().unwrap_or_default()

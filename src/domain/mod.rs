@@ -1,16 +1,13 @@
 //! The nouns and the rules. Nothing here waits, reads a clock, or talks to anybody:
 //! no async, no I/O, and `now` is always an argument.
 
-<<<<<<< HEAD
 pub mod books;
 pub mod caller;
+pub mod disposition;
 pub mod event;
 pub mod file;
 pub mod key;
 pub mod ledger;
-=======
-pub mod disposition;
->>>>>>> store
 pub mod media;
 pub mod name;
 pub mod problem;

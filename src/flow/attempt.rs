@@ -155,8 +155,8 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
         }
         Err(error) => return Err(error.into()),
     };
-    let accepted = match first.verdict {
-        Verdict::Reject(rejection) => return reject(app, ticket, &rejection).await,
+    let accepted = match &first.verdict {
+        Verdict::Reject(rejection) => return reject(app, ticket, rejection).await,
         Verdict::Accept(accepted) => accepted,
     };
     let final_key = key::final_key(

@@ -228,14 +228,11 @@ fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
         ));
     }
     let extension = media::extension_of_name(&wish.name);
-    if let Some(detail) = policy
+    if let Some(problem) = policy
         .accept
         .hint_refusal(extension.as_deref(), wish.media_type.as_deref())
     {
-        return Err(Refusal::File(
-            Problem::new(Code::TypeNotAccepted, detail)
-                .with("accept", Vec::<String>::from(policy.accept.clone())),
-        ));
+        return Err(Refusal::File(problem));
     }
     // S3 takes a whole-object SHA-256 with a single PUT only.
     let single_put = size <= MAX_PUT_SIZE && policy.part_size.is_none_or(|part| size <= part);

@@ -32,7 +32,6 @@ pub struct Demo {
 
 /// The demo page, the client, and `GET /dev/token`.
 pub fn routes(demo: Demo) -> Router {
-    const HTML: &str = "text/html; charset=utf-8";
     const CSS: &str = "text/css; charset=utf-8";
     const JS: &str = "text/javascript; charset=utf-8";
     let asset = |kind: &'static str, text: &'static str| {
@@ -48,7 +47,6 @@ pub fn routes(demo: Demo) -> Router {
         )
         .route("/dev/token", get(token))
         .with_state(Arc::new(demo))
-        .route("/favicon.ico", asset(HTML, ""))
 }
 
 async fn page(State(demo): State<Arc<Demo>>) -> Response {
