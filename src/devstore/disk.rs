@@ -625,8 +625,8 @@ mod tests {
 
     use super::*;
 
-    fn tag(value: &str) -> Option<ETagCondition> {
-        Some(ETagCondition::ETag(ETag::Strong(value.into())))
+    fn tag(value: &str) -> ETagCondition {
+        ETagCondition::ETag(ETag::Strong(value.into()))
     }
 
     #[test]
@@ -635,12 +635,12 @@ mod tests {
         let cases = [
             (None, None, None, None),
             (None, None, Some("a"), None),
-            (tag("a"), None, Some("a"), None),
-            (tag("a"), None, Some("b"), Some("PreconditionFailed")),
-            (tag("a"), None, None, Some("NoSuchKey")),
+            (Some(tag("a")), None, Some("a"), None),
+            (Some(tag("a")), None, Some("b"), Some("PreconditionFailed")),
+            (Some(tag("a")), None, None, Some("NoSuchKey")),
             (None, any.clone(), None, None),
             (None, any, Some("a"), Some("PreconditionFailed")),
-            (None, tag("a"), Some("b"), None),
+            (None, Some(tag("a")), Some("b"), None),
         ];
         for (if_match, if_none_match, etag, expected) in cases {
             let conditions = Conditions {
@@ -674,18 +674,18 @@ mod tests {
     #[test]
     fn pages_follow_each_other_without_gaps_or_repeats() {
         let objects = keys(&["a", "d/1", "d/2", "d/e/3", "z"]);
-        let mut seen = Vec::new();
+        let mut listed = Vec::new();
         let mut after = String::new();
         loop {
             let page = page(&objects, "", "/", &after, 1);
-            seen.extend(page.objects.iter().map(|object| object.key.clone()));
-            seen.extend(page.prefixes);
+            listed.extend(page.objects.iter().map(|object| object.key.clone()));
+            listed.extend(page.prefixes);
             match page.next {
                 Some(next) => after = next,
                 None => break,
             }
         }
-        assert_eq!(seen, ["a", "d/", "z"]);
+        assert_eq!(listed, ["a", "d/", "z"]);
         let rest = page(&objects, "d/", "", "d/1", 10);
         let rest: Vec<&str> = rest
             .objects

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use futures_util::stream::Stream;
 use http::header::IF_NONE_MATCH;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
@@ -109,8 +108,11 @@ fn readable(
     Ok(())
 }
 
-/// The bytes a `Range` header asks for, and the `Content-Range` to answer with.
-fn satisfied(range: Option<s3s::dto::Range>, size: u64) -> S3Result<(Range<u64>, Option<String>)> {
+/// The bytes to answer with, and their `Content-Range` when they are not all.
+type Chosen = (Range<u64>, Option<String>);
+
+/// What a `Range` header asks for.
+fn satisfied(range: Option<s3s::dto::Range>, size: u64) -> S3Result<Chosen> {
     let Some(range) = range else {
         return Ok((0..size, None));
     };
@@ -187,8 +189,8 @@ impl Backend {
     }
 
     pub(super) async fn get(&self, input: GetObjectInput) -> S3Result<GetObjectOutput> {
-        let (object, stream, range) = self
-            .opened(&input.bucket, &input.key, &|object| {
+        let (object, body, (bytes, content_range)) = self
+            .opened(&input.bucket, &input.key, |object| {
                 readable(
                     object,
                     input.if_match.as_ref(),
@@ -197,11 +199,10 @@ impl Backend {
                 satisfied(input.range, object.size)
             })
             .await?;
-        let (bytes, content_range) = range;
         // A checksum of the whole would be taken for that of the part.
         let sums = asks_for_sums(input.checksum_mode.as_ref()) && content_range.is_none();
         let mut output = GetObjectOutput {
-            body: Some(StreamingBlob::wrap(stream)),
+            body: Some(body),
             content_length: i64::try_from(bytes.end - bytes.start).ok(),
             content_range,
             ..GetObjectOutput::default()
@@ -216,17 +217,13 @@ impl Backend {
         &self,
         bucket: &str,
         key: &str,
-        choose: &(dyn Fn(&Object) -> S3Result<(Range<u64>, Option<String>)> + Send + Sync),
-    ) -> S3Result<(
-        Arc<Object>,
-        impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Sync + use<>,
-        (Range<u64>, Option<String>),
-    )> {
+        choose: impl Fn(&Object) -> S3Result<Chosen>,
+    ) -> S3Result<(Arc<Object>, StreamingBlob, Chosen)> {
         loop {
             let object = self.disk.object(bucket, key)?;
             let chosen = choose(&object)?;
             match body::read(&self.disk, &object, chosen.0.clone()).await {
-                Ok(stream) => return Ok((object, stream, chosen)),
+                Ok(stream) => return Ok((object, StreamingBlob::wrap(stream), chosen)),
                 Err(_) if !Arc::ptr_eq(&object, &self.disk.object(bucket, key)?) => {}
                 Err(error) => return Err(S3Error::internal_error(error)),
             }
@@ -256,11 +253,11 @@ impl Backend {
         input: &GetObjectAttributesInput,
     ) -> S3Result<GetObjectAttributesOutput> {
         let object = self.disk.object(&input.bucket, &input.key)?;
+        // The library leaves a list in one header as it is.
+        let attributes = &input.object_attributes;
         let asked = |name: &str| {
-            input
-                .object_attributes
-                .iter()
-                .any(|one| one.as_str() == name)
+            let mut names = attributes.iter().flat_map(|one| one.as_str().split(','));
+            names.any(|one| one.trim() == name)
         };
         let mut sums = s3s::dto::Checksum::default();
         put_sums!(sums, object.sums);
