@@ -350,6 +350,32 @@ impl Disk {
         object.cloned().ok_or_else(|| s3_error!(NoSuchKey))
     }
 
+    /// The record of an object that `allow` approves of, with further names for its
+    /// bytes: those stay when the object is replaced. They go away with the drafts.
+    pub(super) fn linked(
+        &self,
+        bucket: &str,
+        key: &str,
+        allow: impl FnOnce(&Object) -> S3Result<()>,
+    ) -> S3Result<(Object, Vec<Draft>)> {
+        let index = self.index();
+        let there = index.bucket(bucket)?.objects.get(key);
+        let mut object = Object::clone(there.ok_or_else(|| s3_error!(NoSuchKey))?);
+        allow(&object)?;
+        let mut drafts = Vec::with_capacity(object.pieces.len());
+        for piece in &mut object.pieces {
+            let draft = self.draft();
+            let from = self.data(&piece.file);
+            // Not every file system has hard links.
+            if fs::hard_link(&from, draft.path()).is_err() {
+                fs::copy(&from, draft.path()).map_err(S3Error::internal_error)?;
+            }
+            piece.file.clone_from(&draft.file);
+            drafts.push(draft);
+        }
+        Ok((object, drafts))
+    }
+
     /// What `publish` would say of these conditions now; to refuse before the body.
     pub(super) fn foresee(&self, bucket: &str, key: &str, conditions: &Conditions) -> S3Result<()> {
         let index = self.index();
@@ -653,8 +679,8 @@ mod tests {
         }
     }
 
-    fn keys(names: &[&str]) -> BTreeMap<String, Arc<Object>> {
-        let object = |key: &str| Object {
+    fn keys(list: &[&str]) -> BTreeMap<String, Arc<Object>> {
+        let record = |key: &str| Object {
             bucket: "b".into(),
             key: key.into(),
             size: 0,
@@ -665,9 +691,9 @@ mod tests {
             pieces: Vec::new(),
             upload: None,
         };
-        let named = names
+        let named = list
             .iter()
-            .map(|name| ((*name).to_owned(), Arc::new(object(name))));
+            .map(|name| ((*name).to_owned(), Arc::new(record(name))));
         named.collect()
     }
 

@@ -18,7 +18,7 @@ use s3s::{S3Error, S3Request, S3Result, s3_error};
 
 use super::backend::Backend;
 use super::body::{self, Declared, receive};
-use super::disk::{Conditions, Headers, Object, Page, Piece, matches};
+use super::disk::{Conditions, Draft, Headers, Object, Page, matches};
 use super::sums::{Sums, put_sums, sums_of};
 use crate::domain::time::Timestamp;
 
@@ -288,64 +288,39 @@ impl Backend {
             if_none_match,
         };
         self.disk.foresee(&input.bucket, &input.key, &conditions)?;
-        let source = self.source(&Source {
-            at: &input.copy_source,
-            if_match: input.copy_source_if_match.as_ref(),
-            if_none_match: input.copy_source_if_none_match.as_ref(),
-        })?;
         let replaces = input
             .metadata_directive
             .as_ref()
             .map(MetadataDirective::as_str)
             == Some(MetadataDirective::REPLACE);
-        let itself = source.bucket == input.bucket && source.key == input.key;
+        let (mut object, drafts) = self.source(&Source {
+            at: &input.copy_source,
+            if_match: input.copy_source_if_match.as_ref(),
+            if_none_match: input.copy_source_if_none_match.as_ref(),
+        })?;
+        let itself = object.bucket == input.bucket && object.key == input.key;
         if itself && !replaces {
             return Err(s3_error!(
                 InvalidRequest,
                 "A copy onto itself has to change something."
             ));
         }
-        let sums = match &input.checksum_algorithm {
-            None => source.sums.clone(),
-            Some(algorithm) => self.summed(&source, algorithm.as_str()).await?,
-        };
-        let mut drafts = Vec::new();
-        let mut pieces = Vec::new();
-        for piece in &source.pieces {
-            let draft = self.disk.draft();
-            let from = self.disk.data(&piece.file);
-            if tokio::fs::hard_link(&from, draft.path()).await.is_err() {
-                tokio::fs::copy(&from, draft.path())
-                    .await
-                    .map_err(S3Error::internal_error)?;
-            }
-            pieces.push(Piece {
-                file: draft.file.clone(),
-                size: piece.size,
-            });
-            drafts.push(draft);
+        if let Some(algorithm) = &input.checksum_algorithm {
+            object.sums = self.summed(&object, algorithm.as_str()).await?;
         }
-        let object = Object {
-            headers: if replaces {
-                headers_of!(input)
-            } else {
-                source.headers.clone()
-            },
-            bucket: input.bucket,
-            key: input.key,
-            size: source.size,
-            etag: source.etag.clone(),
-            modified: self.disk.now(),
-            sums: sums.clone(),
-            pieces,
-            upload: None,
-        };
+        if replaces {
+            object.headers = headers_of!(input);
+        }
+        object.bucket = input.bucket;
+        object.key = input.key;
+        object.modified = self.disk.now();
+        object.upload = None;
         let mut result = CopyObjectResult {
             e_tag: Some(tag(&object.etag)),
             last_modified: Some(moment(object.modified)),
             ..CopyObjectResult::default()
         };
-        put_sums!(result, sums);
+        put_sums!(result, object.sums);
         self.disk.publish(object, &conditions)?;
         for draft in drafts {
             draft.keep();
@@ -356,25 +331,20 @@ impl Backend {
         })
     }
 
-    /// The object a copy reads from.
-    pub(super) fn source(&self, source: &Source<'_>) -> S3Result<Arc<Object>> {
+    /// The object a copy reads from, held by the drafts until they are dropped.
+    pub(super) fn source(&self, source: &Source<'_>) -> S3Result<(Object, Vec<Draft>)> {
         let CopySource::Bucket { bucket, key, .. } = source.at else {
             return Err(s3_error!(
                 NotImplemented,
                 "Access points are not implemented."
             ));
         };
-        let object = self.disk.object(bucket, key)?;
-        let unlike = source
-            .if_match
-            .is_some_and(|wanted| !matches(wanted, &object.etag));
-        let like = source
-            .if_none_match
-            .is_some_and(|unwanted| matches(unwanted, &object.etag));
-        if unlike || like {
-            return Err(s3_error!(PreconditionFailed, "x-amz-copy-source-if-match"));
-        }
-        Ok(object)
+        self.disk.linked(bucket, key, |object| {
+            let is = |tag: &ETagCondition| matches(tag, &object.etag);
+            let met = source.if_match.is_none_or(is) && !source.if_none_match.is_some_and(is);
+            met.then_some(())
+                .ok_or_else(|| s3_error!(PreconditionFailed, "x-amz-copy-source-if-match"))
+        })
     }
 
     /// The bytes of a copy's source, as a body.
