@@ -79,7 +79,8 @@ impl S3 for Backend {
             }
         }
         let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
-        let answer = self.faults.run(op, &bucket, &key, self.put(req)).await;
+        let work = Box::pin(self.put(req));
+        let answer = self.faults.run(op, &bucket, &key, work).await;
         answer.map(S3Response::new)
     }
 

@@ -350,6 +350,32 @@ impl Disk {
         object.cloned().ok_or_else(|| s3_error!(NoSuchKey))
     }
 
+    /// The record of an object that `allow` approves of, with further names for its
+    /// bytes: those stay when the object is replaced. They go away with the drafts.
+    pub(super) fn linked(
+        &self,
+        bucket: &str,
+        key: &str,
+        allow: impl FnOnce(&Object) -> S3Result<()>,
+    ) -> S3Result<(Object, Vec<Draft>)> {
+        let index = self.index();
+        let there = index.bucket(bucket)?.objects.get(key);
+        let mut object = Object::clone(there.ok_or_else(|| s3_error!(NoSuchKey))?);
+        allow(&object)?;
+        let mut drafts = Vec::with_capacity(object.pieces.len());
+        for piece in &mut object.pieces {
+            let draft = self.draft();
+            let from = self.data(&piece.file);
+            // Not every file system has hard links.
+            if fs::hard_link(&from, draft.path()).is_err() {
+                fs::copy(&from, draft.path()).map_err(S3Error::internal_error)?;
+            }
+            piece.file.clone_from(&draft.file);
+            drafts.push(draft);
+        }
+        Ok((object, drafts))
+    }
+
     /// What `publish` would say of these conditions now; to refuse before the body.
     pub(super) fn foresee(&self, bucket: &str, key: &str, conditions: &Conditions) -> S3Result<()> {
         let index = self.index();
@@ -625,8 +651,8 @@ mod tests {
 
     use super::*;
 
-    fn tag(value: &str) -> Option<ETagCondition> {
-        Some(ETagCondition::ETag(ETag::Strong(value.into())))
+    fn tag(value: &str) -> ETagCondition {
+        ETagCondition::ETag(ETag::Strong(value.into()))
     }
 
     #[test]
@@ -635,12 +661,12 @@ mod tests {
         let cases = [
             (None, None, None, None),
             (None, None, Some("a"), None),
-            (tag("a"), None, Some("a"), None),
-            (tag("a"), None, Some("b"), Some("PreconditionFailed")),
-            (tag("a"), None, None, Some("NoSuchKey")),
+            (Some(tag("a")), None, Some("a"), None),
+            (Some(tag("a")), None, Some("b"), Some("PreconditionFailed")),
+            (Some(tag("a")), None, None, Some("NoSuchKey")),
             (None, any.clone(), None, None),
             (None, any, Some("a"), Some("PreconditionFailed")),
-            (None, tag("a"), Some("b"), None),
+            (None, Some(tag("a")), Some("b"), None),
         ];
         for (if_match, if_none_match, etag, expected) in cases {
             let conditions = Conditions {
@@ -653,8 +679,8 @@ mod tests {
         }
     }
 
-    fn keys(names: &[&str]) -> BTreeMap<String, Arc<Object>> {
-        let object = |key: &str| Object {
+    fn keys(list: &[&str]) -> BTreeMap<String, Arc<Object>> {
+        let record = |key: &str| Object {
             bucket: "b".into(),
             key: key.into(),
             size: 0,
@@ -665,27 +691,27 @@ mod tests {
             pieces: Vec::new(),
             upload: None,
         };
-        let named = names
+        let named = list
             .iter()
-            .map(|name| ((*name).to_owned(), Arc::new(object(name))));
+            .map(|name| ((*name).to_owned(), Arc::new(record(name))));
         named.collect()
     }
 
     #[test]
     fn pages_follow_each_other_without_gaps_or_repeats() {
         let objects = keys(&["a", "d/1", "d/2", "d/e/3", "z"]);
-        let mut seen = Vec::new();
+        let mut listed = Vec::new();
         let mut after = String::new();
         loop {
             let page = page(&objects, "", "/", &after, 1);
-            seen.extend(page.objects.iter().map(|object| object.key.clone()));
-            seen.extend(page.prefixes);
+            listed.extend(page.objects.iter().map(|object| object.key.clone()));
+            listed.extend(page.prefixes);
             match page.next {
                 Some(next) => after = next,
                 None => break,
             }
         }
-        assert_eq!(seen, ["a", "d/", "z"]);
+        assert_eq!(listed, ["a", "d/", "z"]);
         let rest = page(&objects, "d/", "", "d/1", 10);
         let rest: Vec<&str> = rest
             .objects

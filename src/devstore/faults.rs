@@ -200,7 +200,7 @@ impl Script {
             let meant = plan.op == op && plan.bucket.as_deref().is_none_or(|only| only == bucket);
             match (meant, plan.left, plan.deed) {
                 (true, Some(..=1), Deed::Fault(fault)) => {
-                    course.fault = course.fault.or(Some(fault))
+                    course.fault = course.fault.or(Some(fault));
                 }
                 (true, Some(..=1), Deed::Before(hook)) => course.before.push(hook),
                 (true, Some(..=1), Deed::After(hook)) => course.after.push(hook),
@@ -307,10 +307,10 @@ mod tests {
         let (tell, told) = std::sync::mpsc::channel();
         let (before, after) = (tell.clone(), tell.clone());
         faults.before(Op::CopyObject, 1, move || async move {
-            before.send("before").unwrap()
+            before.send("before").unwrap();
         });
         faults.after(Op::CopyObject, 1, move || async move {
-            after.send("after").unwrap()
+            after.send("after").unwrap();
         });
         faults.next(Op::CopyObject, Fault::LostAnswer);
         let answer = faults

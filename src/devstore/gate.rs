@@ -361,12 +361,15 @@ mod tests {
         }
     }
 
+    /// Method, URI, headers; the refusal's code or nothing.
+    type Case<'a> = (&'a str, &'a str, &'a [(&'a str, &'a str)], &'a str);
+
     #[test]
     fn an_x_amz_header_outside_the_signature_is_refused_however_it_is_signed() {
         let url = presigned("20241121T123456Z", "300", "eu-x", "");
         let header = "AWS4-HMAC-SHA256 Credential=AK/20241121/eu-x/s3/aws4_request, \
                       SignedHeaders=host;x-amz-date, Signature=0";
-        let cases: [(&str, &str, &[(&str, &str)], &str); 8] = [
+        let cases: [Case<'_>; 8] = [
             (
                 "PUT",
                 &url,

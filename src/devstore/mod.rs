@@ -7,6 +7,10 @@
 //! library holds whole ([`FORM_LIMIT`]). Versions, tags, ACLs, encryption, lifecycle
 //! rules, access points and virtual-host addressing are not there.
 //!
+//! Where it differs from S3: a presigned URL signed over a body's hash
+//! (`x-amz-content-sha256`) is refused, as several stores do; a second completion of
+//! an upload is `NoSuchUpload`; the copy of an object made of parts keeps its `ETag`.
+//!
 //! A [`Clock::Manual`] decides which presigned URLs have expired; it must not be set
 //! behind the machine's clock, by which the library checks them as well (and alone
 //! checks the expiry of form policies).

@@ -3,7 +3,6 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use futures_util::stream::Stream;
 use http::header::IF_NONE_MATCH;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use s3s::dto::{
@@ -19,7 +18,7 @@ use s3s::{S3Error, S3Request, S3Result, s3_error};
 
 use super::backend::Backend;
 use super::body::{self, Declared, receive};
-use super::disk::{Conditions, Headers, Object, Page, Piece, matches};
+use super::disk::{Conditions, Draft, Headers, Object, Page, matches};
 use super::sums::{Sums, put_sums, sums_of};
 use crate::domain::time::Timestamp;
 
@@ -109,8 +108,11 @@ fn readable(
     Ok(())
 }
 
-/// The bytes a `Range` header asks for, and the `Content-Range` to answer with.
-fn satisfied(range: Option<s3s::dto::Range>, size: u64) -> S3Result<(Range<u64>, Option<String>)> {
+/// The bytes to answer with, and their `Content-Range` when they are not all.
+type Chosen = (Range<u64>, Option<String>);
+
+/// What a `Range` header asks for.
+fn satisfied(range: Option<s3s::dto::Range>, size: u64) -> S3Result<Chosen> {
     let Some(range) = range else {
         return Ok((0..size, None));
     };
@@ -187,8 +189,8 @@ impl Backend {
     }
 
     pub(super) async fn get(&self, input: GetObjectInput) -> S3Result<GetObjectOutput> {
-        let (object, stream, range) = self
-            .opened(&input.bucket, &input.key, &|object| {
+        let (object, body, (bytes, content_range)) = self
+            .opened(&input.bucket, &input.key, |object| {
                 readable(
                     object,
                     input.if_match.as_ref(),
@@ -197,11 +199,10 @@ impl Backend {
                 satisfied(input.range, object.size)
             })
             .await?;
-        let (bytes, content_range) = range;
         // A checksum of the whole would be taken for that of the part.
         let sums = asks_for_sums(input.checksum_mode.as_ref()) && content_range.is_none();
         let mut output = GetObjectOutput {
-            body: Some(StreamingBlob::wrap(stream)),
+            body: Some(body),
             content_length: i64::try_from(bytes.end - bytes.start).ok(),
             content_range,
             ..GetObjectOutput::default()
@@ -216,17 +217,13 @@ impl Backend {
         &self,
         bucket: &str,
         key: &str,
-        choose: &(dyn Fn(&Object) -> S3Result<(Range<u64>, Option<String>)> + Send + Sync),
-    ) -> S3Result<(
-        Arc<Object>,
-        impl Stream<Item = std::io::Result<bytes::Bytes>> + Send + Sync + use<>,
-        (Range<u64>, Option<String>),
-    )> {
+        choose: impl Fn(&Object) -> S3Result<Chosen>,
+    ) -> S3Result<(Arc<Object>, StreamingBlob, Chosen)> {
         loop {
             let object = self.disk.object(bucket, key)?;
             let chosen = choose(&object)?;
             match body::read(&self.disk, &object, chosen.0.clone()).await {
-                Ok(stream) => return Ok((object, stream, chosen)),
+                Ok(stream) => return Ok((object, StreamingBlob::wrap(stream), chosen)),
                 Err(_) if !Arc::ptr_eq(&object, &self.disk.object(bucket, key)?) => {}
                 Err(error) => return Err(S3Error::internal_error(error)),
             }
@@ -256,11 +253,11 @@ impl Backend {
         input: &GetObjectAttributesInput,
     ) -> S3Result<GetObjectAttributesOutput> {
         let object = self.disk.object(&input.bucket, &input.key)?;
+        // The library leaves a list in one header as it is.
+        let attributes = &input.object_attributes;
         let asked = |name: &str| {
-            input
-                .object_attributes
-                .iter()
-                .any(|one| one.as_str() == name)
+            let mut names = attributes.iter().flat_map(|one| one.as_str().split(','));
+            names.any(|one| one.trim() == name)
         };
         let mut sums = s3s::dto::Checksum::default();
         put_sums!(sums, object.sums);
@@ -291,64 +288,39 @@ impl Backend {
             if_none_match,
         };
         self.disk.foresee(&input.bucket, &input.key, &conditions)?;
-        let source = self.source(&Source {
-            at: &input.copy_source,
-            if_match: input.copy_source_if_match.as_ref(),
-            if_none_match: input.copy_source_if_none_match.as_ref(),
-        })?;
         let replaces = input
             .metadata_directive
             .as_ref()
             .map(MetadataDirective::as_str)
             == Some(MetadataDirective::REPLACE);
-        let itself = source.bucket == input.bucket && source.key == input.key;
+        let (mut object, drafts) = self.source(&Source {
+            at: &input.copy_source,
+            if_match: input.copy_source_if_match.as_ref(),
+            if_none_match: input.copy_source_if_none_match.as_ref(),
+        })?;
+        let itself = object.bucket == input.bucket && object.key == input.key;
         if itself && !replaces {
             return Err(s3_error!(
                 InvalidRequest,
                 "A copy onto itself has to change something."
             ));
         }
-        let sums = match &input.checksum_algorithm {
-            None => source.sums.clone(),
-            Some(algorithm) => self.summed(&source, algorithm.as_str()).await?,
-        };
-        let mut drafts = Vec::new();
-        let mut pieces = Vec::new();
-        for piece in &source.pieces {
-            let draft = self.disk.draft();
-            let from = self.disk.data(&piece.file);
-            if tokio::fs::hard_link(&from, draft.path()).await.is_err() {
-                tokio::fs::copy(&from, draft.path())
-                    .await
-                    .map_err(S3Error::internal_error)?;
-            }
-            pieces.push(Piece {
-                file: draft.file.clone(),
-                size: piece.size,
-            });
-            drafts.push(draft);
+        if let Some(algorithm) = &input.checksum_algorithm {
+            object.sums = self.summed(&object, algorithm.as_str()).await?;
         }
-        let object = Object {
-            headers: if replaces {
-                headers_of!(input)
-            } else {
-                source.headers.clone()
-            },
-            bucket: input.bucket,
-            key: input.key,
-            size: source.size,
-            etag: source.etag.clone(),
-            modified: self.disk.now(),
-            sums: sums.clone(),
-            pieces,
-            upload: None,
-        };
+        if replaces {
+            object.headers = headers_of!(input);
+        }
+        object.bucket = input.bucket;
+        object.key = input.key;
+        object.modified = self.disk.now();
+        object.upload = None;
         let mut result = CopyObjectResult {
             e_tag: Some(tag(&object.etag)),
             last_modified: Some(moment(object.modified)),
             ..CopyObjectResult::default()
         };
-        put_sums!(result, sums);
+        put_sums!(result, object.sums);
         self.disk.publish(object, &conditions)?;
         for draft in drafts {
             draft.keep();
@@ -359,25 +331,20 @@ impl Backend {
         })
     }
 
-    /// The object a copy reads from.
-    pub(super) fn source(&self, source: &Source<'_>) -> S3Result<Arc<Object>> {
+    /// The object a copy reads from, held by the drafts until they are dropped.
+    pub(super) fn source(&self, source: &Source<'_>) -> S3Result<(Object, Vec<Draft>)> {
         let CopySource::Bucket { bucket, key, .. } = source.at else {
             return Err(s3_error!(
                 NotImplemented,
                 "Access points are not implemented."
             ));
         };
-        let object = self.disk.object(bucket, key)?;
-        let unlike = source
-            .if_match
-            .is_some_and(|wanted| !matches(wanted, &object.etag));
-        let like = source
-            .if_none_match
-            .is_some_and(|unwanted| matches(unwanted, &object.etag));
-        if unlike || like {
-            return Err(s3_error!(PreconditionFailed, "x-amz-copy-source-if-match"));
-        }
-        Ok(object)
+        self.disk.linked(bucket, key, |object| {
+            let is = |tag: &ETagCondition| matches(tag, &object.etag);
+            let met = source.if_match.is_none_or(is) && !source.if_none_match.is_some_and(is);
+            met.then_some(())
+                .ok_or_else(|| s3_error!(PreconditionFailed, "x-amz-copy-source-if-match"))
+        })
     }
 
     /// The bytes of a copy's source, as a body.

@@ -90,12 +90,13 @@ impl Server {
         let method = parts.method.clone();
         let waits = parts.headers.contains_key(EXPECT);
         let body = Tap::new(body);
-        let mut response = match admit(&mut parts, &self.region, self.disk.now()) {
-            Err(refusal) => refusal.response(),
-            Ok(()) => {
-                let request = Request::from_parts(parts, Body::http_body_unsync(body.clone()));
-                self.service.call(request).await.map_err(io::Error::other)?
-            }
+        let admitted = admit(&mut parts, &self.region, self.disk.now());
+        let mut response = if let Err(refusal) = admitted {
+            refusal.response()
+        } else {
+            let request = Request::from_parts(parts, Body::http_body_unsync(body.clone()));
+            let answer = self.service.call(request).await;
+            regraded(answer.map_err(io::Error::other)?)
         };
         if response.headers().contains_key(RESET) {
             return Err(io::Error::other("a fault was asked for"));
@@ -129,6 +130,25 @@ fn text<'a>(parts: &'a Parts, name: &HeaderName) -> &'a str {
         .get(name)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
+}
+
+/// The library calls an unmet condition of a form's policy a malformed policy; to S3
+/// the policy is well and the request is denied.
+fn regraded(response: Response<Body>) -> Response<Body> {
+    let text = response.body().bytes().unwrap_or_default();
+    let holds = |part: &[u8]| text.windows(part.len()).any(|window| window == part);
+    let unmet = response.status() == StatusCode::BAD_REQUEST
+        && holds(b"<Code>InvalidPolicyDocument<")
+        && holds(b"<Message>Policy condition ");
+    if !unmet {
+        return response;
+    }
+    Refusal {
+        status: StatusCode::FORBIDDEN,
+        code: "AccessDenied",
+        message: "Invalid according to Policy: a condition failed.",
+    }
+    .response()
 }
 
 fn preflight(parts: &Parts, rules: &[Rule]) -> Response<Body> {

@@ -91,7 +91,7 @@ impl Backend {
         let upload = self
             .disk
             .upload(&input.bucket, &input.key, &input.upload_id)?;
-        let source = self.source(&Source {
+        let (source, _held) = self.source(&Source {
             at: &input.copy_source,
             if_match: input.copy_source_if_match.as_ref(),
             if_none_match: input.copy_source_if_none_match.as_ref(),
