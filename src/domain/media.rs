@@ -32,7 +32,9 @@ impl Accept {
                 } else if item.contains('/') {
                     Ok(AcceptItem::Type(item))
                 } else {
-                    Err(format!("`{item}` is neither `.ext`, `type/subtype` nor `type/*`"))
+                    Err(format!(
+                        "`{item}` is neither `.ext`, `type/subtype` nor `type/*`"
+                    ))
                 }
             })
             .collect::<Result<_, _>>()

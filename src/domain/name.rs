@@ -101,7 +101,17 @@ mod tests {
 
     #[test]
     fn names_that_could_escape_a_key_are_refused() {
-        for bad in ["", ".", "..", "-a", "a/b", "a b", "é", &"x".repeat(64), "a\0"] {
+        for bad in [
+            "",
+            ".",
+            "..",
+            "-a",
+            "a/b",
+            "a b",
+            "é",
+            &"x".repeat(64),
+            "a\0",
+        ] {
             assert!(SlotName::parse(bad).is_err(), "{bad:?}");
         }
         for good in ["a", "A.b-c_9", &"x".repeat(63)] {

@@ -150,7 +150,8 @@ mod tests {
 
     #[test]
     fn a_problem_is_rfc_9457_with_a_stable_code() {
-        let problem = Problem::new(Code::FileTooLarge, "12 bytes, the slot takes 10").with("limit", 10);
+        let problem =
+            Problem::new(Code::FileTooLarge, "12 bytes, the slot takes 10").with("limit", 10);
         let json = serde_json::to_value(&problem).unwrap();
         assert_eq!(
             json,

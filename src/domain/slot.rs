@@ -169,9 +169,7 @@ impl Policy {
             token: TokenLimits {
                 max_entries: by.max_entries.filter(|n| *n < self.max_entries),
                 max_file_size: by.max_file_size.filter(|n| *n < self.max_file_size),
-                quota: by
-                    .quota
-                    .filter(|n| self.quota.is_none_or(|slot| *n < slot)),
+                quota: by.quota.filter(|n| self.quota.is_none_or(|slot| *n < slot)),
             },
             ..self.clone()
         }
@@ -203,7 +201,10 @@ mod tests {
         };
         let policy = slot.tightened(tight);
         assert_eq!((policy.max_file_size, policy.token), (40, tight));
-        assert_eq!(policy.max_entries, 5, "replacement is driven by the slot alone");
+        assert_eq!(
+            policy.max_entries, 5,
+            "replacement is driven by the slot alone"
+        );
     }
 
     #[test]
