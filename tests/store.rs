@@ -10,6 +10,7 @@ use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use putgate::clock::Clock;
+use putgate::devstore::{self, DevStore, Fault, Op};
 use putgate::domain::secret::Secret;
 use putgate::domain::time::Seconds;
 use putgate::store::{Bucket, Key, Peek, Presigned, Promotion, Settings, Store, StoreError};
@@ -39,6 +40,101 @@ async fn store_laws(settings: &Settings, probe_is_safe: bool) {
         .await
         .unwrap();
     assert_eq!(left.objects, [], "the probe cleans up");
+}
+
+/// A store in this process, with nothing in it. Its directory goes when the test ends.
+async fn devstore(name: &str) -> (DevStore, Settings) {
+    let dir = std::env::temp_dir().join(format!("putgate-{name}-{}", std::process::id()));
+    let _ = std::fs::remove_dir_all(&dir);
+    let pair = |access: &str| (access.to_owned(), Secret::new(format!("{access}-secret")));
+    let server = DevStore::start(devstore::Settings {
+        dir,
+        listen: "127.0.0.1:0".parse().unwrap(),
+        region: "us-east-1".into(),
+        server_key: pair("SERVER"),
+        upload_key: pair("UPLOAD"),
+        buckets: vec!["staging".into(), "files".into()],
+        upload_bucket: "staging".into(),
+        allowed_origins: vec![],
+        clock: Clock::System,
+    })
+    .await
+    .unwrap();
+    let settings = settings(server.url());
+    (server, settings)
+}
+
+#[tokio::test]
+async fn the_devstore_keeps_the_laws() {
+    let (server, settings) = devstore("laws").await;
+    store_laws(&settings, true).await;
+    let same = Settings {
+        upload_key: None,
+        ..settings
+    };
+    let same = Store::connect(same).await.unwrap();
+    assert_eq!(
+        same.probe_copy_source().await,
+        Ok(true),
+        "refused for any key"
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_lost_answer_is_no_failure_of_what_happened() {
+    let (server, settings) = devstore("lost").await;
+    let store = Store::connect(settings).await.unwrap();
+    let etag = upload(&store, "k", b"x").await;
+    server.faults().next(Op::CopyObject, Fault::LostAnswer);
+    let copy = Promotion {
+        etag: &etag,
+        ..promotion()
+    };
+    assert_unavailable(&store.promote(&copy).await);
+    assert_eq!(server.faults().count(Op::CopyObject), 1, "never sent again");
+    assert_eq!(
+        server.read("files", "f"),
+        Some(b"x".to_vec()),
+        "and it happened"
+    );
+
+    let id = store.create_multipart("m").await.unwrap();
+    let signed = store.presign_part("m", &id, 1, 1, TTL, Clock::System.now());
+    assert_eq!(send(&signed.unwrap(), "PUT", b"x", &[]).await.status, 200);
+    let parts = store.list_parts("m", &id).await.unwrap();
+    server
+        .faults()
+        .next(Op::CompleteMultipart, Fault::LostAnswer);
+    assert_unavailable(&store.complete_multipart("m", &id, &parts).await);
+    assert_eq!(server.faults().count(Op::CompleteMultipart), 1);
+    let again = store.complete_multipart("m", &id, &parts).await;
+    assert_eq!(again, Err(StoreError::NoSuchUpload));
+    assert_eq!(
+        store.head(Bucket::Staging, "m").await.unwrap().unwrap().0,
+        1
+    );
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn reads_lists_and_deletes_survive_two_failures() {
+    let (server, settings) = devstore("retries").await;
+    let store = Store::connect(settings).await.unwrap();
+    upload(&store, "k", b"x").await;
+    for op in [Op::GetObject, Op::ListObjects, Op::DeleteObject] {
+        server.faults().nth(op, 1, Fault::ErrorBefore(503));
+        server.faults().nth(op, 2, Fault::Reset);
+    }
+    let (peek, page) = tokio::join!(
+        store.head_bytes(Bucket::Staging, "k", 9, None),
+        store.list(Bucket::Staging, "", None, 9),
+    );
+    assert_eq!(peek.unwrap().size, 1);
+    assert_eq!(page.unwrap().objects.len(), 1);
+    store.delete(Bucket::Staging, "k").await.unwrap();
+    assert_eq!(server.objects("staging"), []);
+    server.stop().await;
 }
 
 /// Any server: `PUTGATE_TEST_STORE` holds its endpoint, region, keys, and whether it is known
@@ -545,7 +641,7 @@ async fn send(signed: &Presigned, method: &str, body: &[u8], more: &[(&str, &str
 fn settings(endpoint: String) -> Settings {
     let key = |access: &str| Key::Static {
         access_key: access.into(),
-        secret_key: Secret::new("s"),
+        secret_key: Secret::new(format!("{access}-secret")),
     };
     Settings {
         endpoint: Some(endpoint),
