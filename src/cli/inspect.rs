@@ -52,17 +52,23 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> Done {
 
 fn policy(args: &Args, config: Option<&Path>) -> Result<Option<Policy>, Failure> {
     if let Some(name) = &args.slot {
-        let name = SlotName::parse(name.as_str()).map_err(|e| Failure::wrong(format!("--slot {e}")))?;
+        let name =
+            SlotName::parse(name.as_str()).map_err(|e| Failure::wrong(format!("--slot {e}")))?;
         let slots = load(config)?.slots;
         let slot = slots.get(&name);
-        let slot = slot.ok_or_else(|| Failure::wrong(format!("--slot: no slot is named {name}")))?;
+        let slot =
+            slot.ok_or_else(|| Failure::wrong(format!("--slot: no slot is named {name}")))?;
         return Ok(Some(slot.policy.clone()));
     }
     args.accept
         .as_ref()
         .map(|items| {
-            let accept = Accept::parse(items).map_err(|why| Failure::wrong(format!("--accept: {why}")))?;
-            Ok(Policy { accept, ..Policy::default() })
+            let accept =
+                Accept::parse(items).map_err(|why| Failure::wrong(format!("--accept: {why}")))?;
+            Ok(Policy {
+                accept,
+                ..Policy::default()
+            })
         })
         .transpose()
 }
@@ -90,8 +96,16 @@ fn inspect(path: &Path, policy: Option<&Policy>) -> io::Result<serde_json::Value
         "reads": if tail.is_empty() { 1 } else { 2 },
     });
     if let Some(policy) = policy {
-        let name = path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let declared = Declared { name: &name, size, media_type: None, sha256: None };
+        let name = path
+            .file_name()
+            .map(|name| name.to_string_lossy())
+            .unwrap_or_default();
+        let declared = Declared {
+            name: &name,
+            size,
+            media_type: None,
+            sha256: None,
+        };
         match judge(policy, &declared, &Facts { size, sha256: None }, &finding) {
             Verdict::Accept(_) => report["verdict"] = json!("accept"),
             Verdict::Reject(rejection) => {

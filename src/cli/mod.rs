@@ -82,11 +82,17 @@ struct Failure {
 
 impl Failure {
     fn wrong(message: impl Into<String>) -> Self {
-        Self { code: 2, message: message.into() }
+        Self {
+            code: 2,
+            message: message.into(),
+        }
     }
 
     fn broken(message: impl std::fmt::Display) -> Self {
-        Self { code: 1, message: message.to_string() }
+        Self {
+            code: 1,
+            message: message.to_string(),
+        }
     }
 }
 
@@ -97,7 +103,9 @@ pub fn run(cli: Cli) -> ExitCode {
     let path = cli.config.as_deref();
     let done = match cli.command {
         Command::Dev(args) => start(dev::run(args)),
-        Command::Serve => load(path).and_then(|config| start(serve::run(config, cli.config.clone()))),
+        Command::Serve => {
+            load(path).and_then(|config| start(serve::run(config, cli.config.clone())))
+        }
         Command::Setup => load(path).and_then(|config| start(setup(config))),
         Command::Check => load(path).map(|config| print(&config.render())),
         Command::Audit => load(path).and_then(|config| start(run_audit(config))),
@@ -105,9 +113,16 @@ pub fn run(cli: Cli) -> ExitCode {
             load(path).and_then(|config| start(run_sweep(config, dry_run)))
         }
         Command::Inspect(args) => inspect::run(&args, path),
-        Command::Token { sub, scope, tenant, refs, life } => load(path).and_then(|config| {
+        Command::Token {
+            sub,
+            scope,
+            tenant,
+            refs,
+            life,
+        } => load(path).and_then(|config| {
             let secret = config.auth.hs256_secrets.first();
-            let secret = secret.ok_or_else(|| Failure::wrong("auth: no hs256_secret_files to sign with"))?;
+            let secret =
+                secret.ok_or_else(|| Failure::wrong("auth: no hs256_secret_files to sign with"))?;
             let exp = Clock::System.now().plus(Seconds(life)).seconds();
             let mut claims = serde_json::json!({"sub": sub, "exp": exp});
             if let Some(scope) = scope {
@@ -199,14 +214,20 @@ async fn store(config: &Config) -> Result<Store, Failure> {
         files_bucket: storage.files_bucket.clone(),
         server_key: match &storage.server_key {
             config::ServerKey::AwsChain => Key::AwsChain,
-            config::ServerKey::Static { access_key, secret_key } => Key::Static {
+            config::ServerKey::Static {
+                access_key,
+                secret_key,
+            } => Key::Static {
                 access_key: access_key.clone(),
                 secret_key: secret_key.clone(),
             },
         },
         upload_key: match &storage.upload_key {
             config::UploadKey::Same => None,
-            config::UploadKey::Static { access_key, secret_key } => Some(Key::Static {
+            config::UploadKey::Static {
+                access_key,
+                secret_key,
+            } => Some(Key::Static {
                 access_key: access_key.clone(),
                 secret_key: secret_key.clone(),
             }),
@@ -265,7 +286,10 @@ async fn run_audit(config: Config) -> Done {
     if report.violations.is_empty() {
         return Ok(());
     }
-    Err(Failure { code: 3, message: report.violations.join("\n") })
+    Err(Failure {
+        code: 3,
+        message: report.violations.join("\n"),
+    })
 }
 
 async fn run_sweep(config: Config, dry_run: bool) -> Done {
@@ -302,11 +326,17 @@ fn healthcheck(listen: SocketAddr) -> Done {
     use std::io::{Read, Write};
     use std::net::{IpAddr, Ipv4Addr, TcpStream};
     use std::time::Duration;
-    let ip = if listen.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { listen.ip() };
+    let ip = if listen.ip().is_unspecified() {
+        IpAddr::V4(Ipv4Addr::LOCALHOST)
+    } else {
+        listen.ip()
+    };
     let patience = Duration::from_secs(3);
     let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, listen.port()), patience)
         .map_err(Failure::broken)?;
-    stream.set_read_timeout(Some(patience)).map_err(Failure::broken)?;
+    stream
+        .set_read_timeout(Some(patience))
+        .map_err(Failure::broken)?;
     stream
         .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
         .map_err(Failure::broken)?;

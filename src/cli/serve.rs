@@ -28,7 +28,10 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|e| Failure::broken(format!("server.listen {}: {e}", config.server.listen)))?;
-    let router = layers::wrap(router(&config, &app)?, &shell(&config.server.allowed_origins));
+    let router = layers::wrap(
+        router(&config, &app)?,
+        &shell(&config.server.allowed_origins),
+    );
     reload_on_hangup(&app, path)?;
     serve(app, listener, router, |address| {
         tracing::info!(%address, "serving");
@@ -71,7 +74,10 @@ pub(super) fn router(config: &Config, app: &Arc<App>) -> Result<Router, Failure>
         default_scope: auth.default_scope.clone(),
     })
     .map_err(|why| Failure::wrong(format!("auth: {why}")))?;
-    Ok(routes(Shared { app: Arc::clone(app), verifier: Arc::new(verifier) }))
+    Ok(routes(Shared {
+        app: Arc::clone(app),
+        verifier: Arc::new(verifier),
+    }))
 }
 
 /// The shell's settings for a configuration.
@@ -105,9 +111,10 @@ fn reload_on_hangup(app: &Arc<App>, path: Option<PathBuf>) -> Done {
 }
 
 async fn stopped() {
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::interrupt()),
+    ) else {
         return std::future::pending().await;
     };
     tokio::select! {

@@ -157,7 +157,10 @@ impl Db {
         let clauses = [
             (filter.owner.is_some(), " AND owner = $2"),
             (one, " AND slot = $3"),
-            (filter.slots.is_some() && !one, " AND slot IN (SELECT value FROM json_each($3))"),
+            (
+                filter.slots.is_some() && !one,
+                " AND slot IN (SELECT value FROM json_each($3))",
+            ),
             (filter.reference.is_some(), " AND ref = $4"),
             (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
         ];

@@ -160,9 +160,9 @@ impl Caller {
     /// Whom a mint is for: the caller, or with `manage` whoever it names.
     pub fn acting_for(&self, owner: Option<&Owner>) -> Result<Owner, Problem> {
         match owner {
-            Some(other) if *other != self.owner && !self.scopes.allow(Scope::Manage) => {
-                Err(forbidden("only a token with `manage` may act for another owner"))
-            }
+            Some(other) if *other != self.owner && !self.scopes.allow(Scope::Manage) => Err(
+                forbidden("only a token with `manage` may act for another owner"),
+            ),
             Some(owner) => Ok(owner.clone()),
             None => Ok(self.owner.clone()),
         }

@@ -125,7 +125,11 @@ impl Problem {
         for standard in ["type", "title", "status"] {
             members.remove(standard);
         }
-        Some(Self { code, detail, members })
+        Some(Self {
+            code,
+            detail,
+            members,
+        })
     }
 
     /// `not-found`, which says nothing about what it did not find.

@@ -126,7 +126,9 @@ async fn release(app: &App, ticket: &Ticket, note: &str) {
     let (id, epoch, note) = (ticket.id, ticket.epoch, note.to_owned());
     let released = app
         .db
-        .write(ticket.row(), move |books, _| ledger::release(books, id, epoch, &note))
+        .write(ticket.row(), move |books, _| {
+            ledger::release(books, id, epoch, &note)
+        })
         .await;
     if let Err(error) = released {
         tracing::warn!(ticket = %id, %error, "a lease was not given back; it will run out");
@@ -195,7 +197,14 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
             Err(Stop::Again)
         }
         Verdict::Accept(again) => {
-            let file = file(ticket, final_key, second.size, second.etag, second.sha256, again);
+            let file = file(
+                ticket,
+                final_key,
+                second.size,
+                second.etag,
+                second.sha256,
+                again,
+            );
             commit(app, ticket, file).await
         }
     }
@@ -210,7 +219,10 @@ async fn judge(
     before: Option<&Judged>,
     lease: &Lease,
 ) -> Result<Judged, StoreError> {
-    let peek = app.store.head_bytes(bucket, key, sniff::HEAD_BYTES, None).await?;
+    let peek = app
+        .store
+        .head_bytes(bucket, key, sniff::HEAD_BYTES, None)
+        .await?;
     let mut tail = Bytes::new();
     if sniff::wants_tail(&peek.bytes, peek.size) {
         lease.check()?;
@@ -230,7 +242,10 @@ async fn judge(
     } else {
         None
     };
-    let facts = Facts { size: peek.size, sha256: sha256.clone() };
+    let facts = Facts {
+        size: peek.size,
+        sha256: sha256.clone(),
+    };
     Ok(Judged {
         size: peek.size,
         verdict: deliberate(ticket, &facts, &peek.bytes, &tail),
@@ -248,7 +263,11 @@ fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], tail: &[u8]) -> Verdi
         });
     let declared = Declared {
         name: &ticket.name,
-        size: if ticket.exact_size { ticket.size } else { facts.size },
+        size: if ticket.exact_size {
+            ticket.size
+        } else {
+            facts.size
+        },
         media_type: ticket.media_type.as_deref(),
         sha256: ticket.sha256.as_deref(),
     };
@@ -260,7 +279,9 @@ async fn assemble(app: &App, ticket: &Ticket, staging: &str, lease: &Lease) -> R
     let part_size = ticket.part_size.unwrap_or(ticket.size);
     let count = ticket::part_count(ticket.size, part_size);
     let Some(upload_id) = &ticket.multipart_id else {
-        return Err(Stop::Missing(missing_parts(&(1..=count).collect::<Vec<_>>())));
+        return Err(Stop::Missing(missing_parts(
+            &(1..=count).collect::<Vec<_>>(),
+        )));
     };
     lease.check()?;
     let parts = match app.store.list_parts(staging, upload_id).await {
@@ -280,8 +301,15 @@ async fn assemble(app: &App, ticket: &Ticket, staging: &str, lease: &Lease) -> R
         return Err(Stop::Missing(missing_parts(&missing)));
     }
     lease.check()?;
-    let planned: Vec<_> = parts.into_iter().filter(|part| part.number <= count).collect();
-    match app.store.complete_multipart(staging, upload_id, &planned).await {
+    let planned: Vec<_> = parts
+        .into_iter()
+        .filter(|part| part.number <= count)
+        .collect();
+    match app
+        .store
+        .complete_multipart(staging, upload_id, &planned)
+        .await
+    {
         Ok(()) => Ok(()),
         Err(StoreError::NoSuchUpload) => gone(app, ticket, staging, upload_id, count).await,
         Err(error) => Err(error.into()),
@@ -306,7 +334,9 @@ async fn gone(
                     ledger::note_multipart(books, id, Some(&seen), None)
                 })
                 .await?;
-            Err(Stop::Missing(missing_parts(&(1..=count).collect::<Vec<_>>())))
+            Err(Stop::Missing(missing_parts(
+                &(1..=count).collect::<Vec<_>>(),
+            )))
         }
     }
 }
@@ -314,9 +344,12 @@ async fn gone(
 /// The first hundred missing parts by number; the client asks again for the rest.
 fn missing_parts(numbers: &[u32]) -> Problem {
     let shown = &numbers[..numbers.len().min(100)];
-    Problem::new(Code::PartsMissing, format!("{} parts have not arrived", numbers.len()))
-        .with("missing", shown.to_vec())
-        .with("missing_count", numbers.len())
+    Problem::new(
+        Code::PartsMissing,
+        format!("{} parts have not arrived", numbers.len()),
+    )
+    .with("missing", shown.to_vec())
+    .with("missing_count", numbers.len())
 }
 
 async fn promote(
@@ -404,11 +437,16 @@ fn file(
 }
 
 async fn commit(app: &App, ticket: &Ticket, file: File) -> Result<Box<Ticket>, Stop> {
-    let job = Commit { ticket: ticket.clone(), file };
+    let job = Commit {
+        ticket: ticket.clone(),
+        file,
+    };
     let key = job.file.key.clone();
     let committed = app
         .db
-        .write(job.footprint(), move |books, now| ledger::commit(books, now, &job))
+        .write(job.footprint(), move |books, now| {
+            ledger::commit(books, now, &job)
+        })
         .await?
         .map_err(|_| Stop::Database(super::moved()))?;
     match committed {
@@ -425,5 +463,9 @@ async fn commit(app: &App, ticket: &Ticket, file: File) -> Result<Box<Ticket>, S
 
 /// Another attempt or a cancel was first: closed, or open under a newer epoch.
 fn lost(ticket: Box<Ticket>) -> Stop {
-    if ticket.closed_at.is_some() { Stop::Lost(ticket) } else { Stop::Again }
+    if ticket.closed_at.is_some() {
+        Stop::Lost(ticket)
+    } else {
+        Stop::Again
+    }
 }

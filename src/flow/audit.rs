@@ -28,9 +28,9 @@ pub async fn audit(app: &App) -> Result<Report, Problem> {
     law_4(app, &mut report).await?;
     let since = app.db.now().minus(app.retention);
     for id in app.db.untold_endings(since).await? {
-        report
-            .violations
-            .push(format!("law 5: ticket {id} ended without the event that says so"));
+        report.violations.push(format!(
+            "law 5: ticket {id} ended without the event that says so"
+        ));
     }
     Ok(report)
 }
@@ -40,7 +40,9 @@ async fn law_1(app: &App, report: &mut Report) -> Result<(), Problem> {
     let mut after = None;
     loop {
         let files = app.db.live_files(after, 500).await?;
-        let Some(last) = files.last() else { return Ok(()) };
+        let Some(last) = files.last() else {
+            return Ok(());
+        };
         after = Some(last.id);
         for file in files {
             report.files += 1;
@@ -71,9 +73,12 @@ async fn law_2(app: &App, report: &mut Report) -> Result<(), Problem> {
             let mut swept = Swept::default();
             after = walk_page(app, bucket, after.as_deref(), true, &mut swept).await?;
             report.debris += swept.deleted.len();
-            report
-                .unknown
-                .extend(swept.unknown.into_iter().map(|(b, key)| format!("{b:?}: {key}")));
+            report.unknown.extend(
+                swept
+                    .unknown
+                    .into_iter()
+                    .map(|(b, key)| format!("{b:?}: {key}")),
+            );
             if after.is_none() {
                 break;
             }
@@ -100,7 +105,9 @@ async fn law_4(app: &App, report: &mut Report) -> Result<(), Problem> {
     let mut after = String::new();
     loop {
         let held = app.db.accounts(&after, 1000).await?;
-        let Some(last) = held.last() else { return Ok(()) };
+        let Some(last) = held.last() else {
+            return Ok(());
+        };
         after.clone_from(&last.account);
         for account in held {
             let Ok(parts) = serde_json::from_str::<Vec<String>>(&account.account) else {
@@ -109,14 +116,19 @@ async fn law_4(app: &App, report: &mut Report) -> Result<(), Problem> {
                     .push(format!("law 4: {} is no account", account.account));
                 continue;
             };
-            let slot = parts.get(2).and_then(|name| {
-                slots.values().find(|slot| slot.name.as_str() == name)
-            });
-            let Some(policy) = slot.map(|slot| &slot.policy) else { continue };
+            let slot = parts
+                .get(2)
+                .and_then(|name| slots.values().find(|slot| slot.name.as_str() == name));
+            let Some(policy) = slot.map(|slot| &slot.policy) else {
+                continue;
+            };
             let usage = account.usage;
             let (entries, bytes) = match policy.on_full {
                 OnFull::Reject => (usage.entries(), usage.bytes()),
-                OnFull::Replace => (usage.open.max(usage.files), usage.reserved.max(usage.stored)),
+                OnFull::Replace => (
+                    usage.open.max(usage.files),
+                    usage.reserved.max(usage.stored),
+                ),
             };
             let (max_entries, max_bytes) = match parts[0].as_str() {
                 "ref" => (Some(policy.max_entries), None),

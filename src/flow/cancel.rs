@@ -14,7 +14,9 @@ pub async fn cancel(app: &Arc<App>, caller: &Caller, id: Id) -> Result<(), Probl
     let ticket = look::own_ticket(app, caller, id).await?;
     let ended = app
         .db
-        .write(ticket.footprint(), move |books, now| ledger::cancel(books, now, id))
+        .write(ticket.footprint(), move |books, now| {
+            ledger::cancel(books, now, id)
+        })
         .await?;
     match ended {
         Ended::Now(ticket) => {

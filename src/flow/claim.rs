@@ -26,9 +26,11 @@ pub async fn claim(
     for _ in 0..READS {
         let mut slots = Vec::new();
         for id in &ids {
-            let file = app.db.file(*id).await?.ok_or_else(|| {
-                Problem::not_found().with("file", id.to_string())
-            })?;
+            let file = app
+                .db
+                .file(*id)
+                .await?
+                .ok_or_else(|| Problem::not_found().with("file", id.to_string()))?;
             if !slots.iter().any(|(name, _)| *name == file.slot) {
                 let bound = app.slot(&file.slot).ok();
                 let bound = bound.map(|slot| (slot.policy.max_entries, slot.policy.on_full));
@@ -44,7 +46,9 @@ pub async fn claim(
         };
         let done = app
             .db
-            .write(job.footprint(), move |books, now| ledger::claim(books, now, &job))
+            .write(job.footprint(), move |books, now| {
+                ledger::claim(books, now, &job)
+            })
             .await?;
         if let Ok(outcome) = done {
             return outcome;

@@ -16,7 +16,9 @@ pub async fn delete(app: &App, caller: &Caller, id: Id) -> Result<(), Problem> {
         }
         let done = app
             .db
-            .write(file.footprint(), move |books, now| ledger::delete(books, now, id))
+            .write(file.footprint(), move |books, now| {
+                ledger::delete(books, now, id)
+            })
             .await?;
         if done.is_ok() {
             return Ok(());

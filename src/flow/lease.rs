@@ -63,7 +63,11 @@ impl Lease {
 
     /// To be asked before every store call.
     pub(super) fn check(&self) -> Result<(), StoreError> {
-        if self.is_held() { Ok(()) } else { Err(StoreError::Stopped) }
+        if self.is_held() {
+            Ok(())
+        } else {
+            Err(StoreError::Stopped)
+        }
     }
 }
 

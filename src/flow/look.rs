@@ -25,9 +25,7 @@ const GLANCE: Seconds = Seconds(1);
 /// A ticket of the caller, or nothing at all: another owner's does not exist.
 pub async fn own_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ticket, Problem> {
     let ticket = app.db.ticket(id).await?.ok_or_else(Problem::not_found)?;
-    if caller.sees(&ticket.tenant, &ticket.owner)
-        && caller.may_use_slot(&ticket.slot).is_ok()
-    {
+    if caller.sees(&ticket.tenant, &ticket.owner) && caller.may_use_slot(&ticket.slot).is_ok() {
         Ok(ticket)
     } else {
         Err(Problem::not_found())
@@ -37,15 +35,17 @@ pub async fn own_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ticket, Pr
 /// A live file of the caller.
 pub async fn own_file(app: &App, caller: &Caller, id: Id) -> Result<File, Problem> {
     let file = own_file_or_tombstone(app, caller, id).await?;
-    if file.is_live() { Ok(file) } else { Err(Problem::not_found()) }
+    if file.is_live() {
+        Ok(file)
+    } else {
+        Err(Problem::not_found())
+    }
 }
 
 /// A file of the caller, live or not.
 pub async fn own_file_or_tombstone(app: &App, caller: &Caller, id: Id) -> Result<File, Problem> {
     let file = app.db.file(id).await?.ok_or_else(Problem::not_found)?;
-    if caller.sees(&file.tenant, &file.owner)
-        && caller.may_use_slot(&file.slot).is_ok()
-    {
+    if caller.sees(&file.tenant, &file.owner) && caller.may_use_slot(&file.slot).is_ok() {
         Ok(file)
     } else {
         Err(Problem::not_found())
@@ -79,7 +79,11 @@ pub async fn wait_closed(app: &App, ticket: Ticket, until: Instant) -> Result<Ti
     let mut told = app.closed.subscribe();
     let mut ticket = ticket;
     while ticket.state == State::Open && Instant::now() < until {
-        ticket = app.db.ticket(ticket.id).await?.ok_or_else(Problem::not_found)?;
+        ticket = app
+            .db
+            .ticket(ticket.id)
+            .await?
+            .ok_or_else(Problem::not_found)?;
         if ticket.state != State::Open {
             break;
         }
@@ -93,7 +97,11 @@ pub async fn wait_closed(app: &App, ticket: Ticket, until: Instant) -> Result<Ti
         }
     }
     if ticket.state == State::Open {
-        ticket = app.db.ticket(ticket.id).await?.ok_or_else(Problem::not_found)?;
+        ticket = app
+            .db
+            .ticket(ticket.id)
+            .await?
+            .ok_or_else(Problem::not_found)?;
     }
     Ok(ticket)
 }
@@ -141,7 +149,9 @@ fn slots_of(
 ) -> Result<Option<Vec<SlotName>>, Problem> {
     match asked {
         Some(asked) => {
-            asked.iter().try_for_each(|slot| caller.may_use_slot(slot))?;
+            asked
+                .iter()
+                .try_for_each(|slot| caller.may_use_slot(slot))?;
             Ok(Some(asked))
         }
         None => Ok(caller.slots.clone()),
@@ -165,8 +175,7 @@ pub async fn usage(
     slot: &Slot,
     reference: Option<&Ref>,
 ) -> Result<(Usage, Usage), Problem> {
-    let entries =
-        Account::reference(&caller.tenant, &slot.name, &caller.owner, reference);
+    let entries = Account::reference(&caller.tenant, &slot.name, &caller.owner, reference);
     let bytes = Account::owner(&caller.tenant, &slot.name, &caller.owner);
     Ok((app.db.usage(&entries).await?, app.db.usage(&bytes).await?))
 }
@@ -196,5 +205,9 @@ pub async fn public_file(app: &App, id: Id) -> Result<Presigned, Problem> {
     let file = app.db.file(id).await?.filter(File::is_live);
     let file = file.ok_or_else(Problem::not_found)?;
     let public = app.slot(&file.slot).is_ok_and(|slot| slot.policy.public);
-    if public { download(app, &file) } else { Err(Problem::not_found()) }
+    if public {
+        download(app, &file)
+    } else {
+        Err(Problem::not_found())
+    }
 }

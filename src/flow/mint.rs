@@ -1,7 +1,7 @@
 //! Mint: check, reserve, insert, then sign. No store call.
 
-use sha2::{Digest, Sha256};
 use serde_json::{Map, Value};
+use sha2::{Digest, Sha256};
 
 use super::sign::{Transfer, transfer};
 use super::{App, new_id};
@@ -128,7 +128,9 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
     };
     let minted = app
         .db
-        .write(job.footprint(), move |books, now| ledger::mint(books, now, &job))
+        .write(job.footprint(), move |books, now| {
+            ledger::mint(books, now, &job)
+        })
         .await?
         .map_err(|_| super::moved())?;
     let files = match minted {
@@ -206,9 +208,16 @@ fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
         .filter(|size| *size > 0)
         .ok_or_else(|| bad(format!("size: at least 1 byte, got {}", wish.size)))?;
     if wish.name.len() > MAX_NAME {
-        return Err(bad(format!("name: at most {MAX_NAME} bytes, got {}", wish.name.len())));
+        return Err(bad(format!(
+            "name: at most {MAX_NAME} bytes, got {}",
+            wish.name.len()
+        )));
     }
-    if wish.media_type.as_ref().is_some_and(|text| text.len() > 255) {
+    if wish
+        .media_type
+        .as_ref()
+        .is_some_and(|text| text.len() > 255)
+    {
         return Err(bad("type: at most 255 bytes".into()));
     }
     if let Some(sum) = &wish.sha256
@@ -218,7 +227,9 @@ fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
     }
     let metadata = serde_json::to_string(&wish.metadata).map_or(0, |text| text.len());
     if metadata > MAX_METADATA {
-        return Err(bad(format!("metadata: at most {MAX_METADATA} bytes of JSON, got {metadata}")));
+        return Err(bad(format!(
+            "metadata: at most {MAX_METADATA} bytes of JSON, got {metadata}"
+        )));
     }
     if size > policy.max_file_size {
         let limit = policy.max_file_size;

@@ -76,9 +76,11 @@ impl App {
 
     /// The slot of that name, as the configuration has it now.
     pub fn slot(&self, name: &SlotName) -> Result<Slot, Problem> {
-        self.slots.load().get(name).cloned().ok_or_else(|| {
-            Problem::new(Code::NotFound, format!("no slot is named {name}"))
-        })
+        self.slots
+            .load()
+            .get(name)
+            .cloned()
+            .ok_or_else(|| Problem::new(Code::NotFound, format!("no slot is named {name}")))
     }
 
     /// Tells whoever waits for a ticket that it has closed.
@@ -130,4 +132,3 @@ pub const DOWNLOAD_TTL: Seconds = Seconds(300);
 fn deadline(seconds: u32) -> tokio::time::Instant {
     tokio::time::Instant::now() + Seconds(seconds).duration()
 }
-

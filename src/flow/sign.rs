@@ -82,7 +82,9 @@ pub async fn sign(
     if ticket.wants_renewal(now) {
         let open = app
             .db
-            .write(ticket.row(), move |books, now| ledger::touch(books, now, id))
+            .write(ticket.row(), move |books, now| {
+                ledger::touch(books, now, id)
+            })
             .await?;
         ticket = look::own_ticket(app, caller, id).await?;
         if !open {
@@ -98,9 +100,9 @@ pub async fn sign(
             let key = key::staging(id);
             let mut signed = Vec::with_capacity(parts.len());
             for part in parts {
-                let url = app
-                    .store
-                    .presign_part(&key, &upload_id, part.number, part.size, ttl, now)?;
+                let url =
+                    app.store
+                        .presign_part(&key, &upload_id, part.number, part.size, ttl, now)?;
                 signed.push((part.number, part.size, url));
             }
             Transfer::Multipart {
@@ -117,7 +119,10 @@ pub async fn sign(
 /// The parts that were asked for, as the plan has them.
 fn plan(ticket: &Ticket, numbers: &[u32]) -> Result<Vec<ticket::Part>, Problem> {
     if numbers.len() > MAX_PARTS_A_CALL {
-        let detail = format!("parts: at most {MAX_PARTS_A_CALL} a call, got {}", numbers.len());
+        let detail = format!(
+            "parts: at most {MAX_PARTS_A_CALL} a call, got {}",
+            numbers.len()
+        );
         return Err(Problem::invalid(detail));
     }
     let Some(part_size) = ticket.part_size else {
@@ -154,7 +159,10 @@ async fn upload_of(app: &App, ticket: &Ticket) -> Result<String, Problem> {
         })
         .await?;
     if kept.as_ref() != Some(&created)
-        && let Err(error) = app.store.abort_multipart(Bucket::Staging, &key, &created).await
+        && let Err(error) = app
+            .store
+            .abort_multipart(Bucket::Staging, &key, &created)
+            .await
     {
         tracing::warn!(ticket = %ticket.id, %error, "a superfluous multipart upload stays for the sweep");
     }

@@ -87,7 +87,9 @@ async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
     let (id, epoch) = (ticket.id, ticket.epoch);
     let ended = app
         .db
-        .write(ticket.footprint(), move |books, now| ledger::expire(books, now, id, epoch))
+        .write(ticket.footprint(), move |books, now| {
+            ledger::expire(books, now, id, epoch)
+        })
         .await;
     match ended {
         Ok(Ended::Now(ticket)) => {
@@ -116,7 +118,9 @@ pub async fn clean(app: &App, ticket: &Ticket) -> bool {
     let id = ticket.id;
     let noted = app
         .db
-        .write(ticket.row(), move |books, now| ledger::cleaned(books, now, id))
+        .write(ticket.row(), move |books, now| {
+            ledger::cleaned(books, now, id)
+        })
         .await;
     noted.is_ok()
 }
@@ -173,7 +177,9 @@ pub async fn end_unclaimed_files(app: &App) -> Result<usize, Problem> {
         for _ in 0..READS {
             let done = app
                 .db
-                .write(seen.footprint(), move |books, now| ledger::end_unclaimed(books, now, id))
+                .write(seen.footprint(), move |books, now| {
+                    ledger::end_unclaimed(books, now, id)
+                })
                 .await?;
             match (done, app.db.file(id).await?) {
                 (Ok(file), _) => {
@@ -194,7 +200,9 @@ pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
     for file in app.db.tombstones(app.db.now(), BATCH).await? {
         app.store.delete(Bucket::Files, &file.key).await?;
         app.db
-            .write(Footprint::default(), move |books, _| books.forget(Forget::File(file.id)))
+            .write(Footprint::default(), move |books, _| {
+                books.forget(Forget::File(file.id))
+            })
             .await?;
         purged += 1;
     }
@@ -251,7 +259,12 @@ const FILES_WALK: &str = "sweep.files";
 
 /// One step of a walk over a bucket: lists a page after the mark, deletes what no row
 /// wants (or only says so, when `dry`), and moves the mark.
-pub async fn walk(app: &App, bucket: Bucket, dry: bool, swept: &mut Swept) -> Result<bool, Problem> {
+pub async fn walk(
+    app: &App,
+    bucket: Bucket,
+    dry: bool,
+    swept: &mut Swept,
+) -> Result<bool, Problem> {
     let name = match bucket {
         Bucket::Staging => STAGING_WALK,
         Bucket::Files => FILES_WALK,

@@ -35,7 +35,12 @@ pub fn routes(demo: Demo) -> Router {
     const CSS: &str = "text/css; charset=utf-8";
     const JS: &str = "text/javascript; charset=utf-8";
     let asset = |kind: &'static str, text: &'static str| {
-        get(async move || ([(header::CONTENT_TYPE, HeaderValue::from_static(kind))], text))
+        get(async move || {
+            (
+                [(header::CONTENT_TYPE, HeaderValue::from_static(kind))],
+                text,
+            )
+        })
     };
     Router::new()
         .route("/", get(page))

@@ -159,7 +159,9 @@ fn recall(outcome: &Value) -> Vec<Result<Id, Problem>> {
             entry["id"]
                 .as_str()
                 .and_then(|id| Id::try_parse(id).ok())
-                .ok_or_else(|| Problem::from_json(&entry["problem"]).unwrap_or_else(Problem::not_found))
+                .ok_or_else(|| {
+                    Problem::from_json(&entry["problem"]).unwrap_or_else(Problem::not_found)
+                })
         })
         .collect()
 }

@@ -8,8 +8,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::{
-    bad_cursor, cursor, file_view, listed_owner, owner_name, page_size, place, reference,
-    slot_name,
+    bad_cursor, cursor, file_view, listed_owner, owner_name, page_size, place, reference, slot_name,
 };
 use crate::db::FileFilter;
 use crate::domain::name::Id;
@@ -44,9 +43,16 @@ async fn list(
     let filter = FileFilter {
         tenant: caller.tenant.clone(),
         owner: listed_owner(&caller, owner_name(asked.owner)?)?,
-        slots: asked.slot.map(slot_name).transpose()?.map(|slot| vec![slot]),
+        slots: asked
+            .slot
+            .map(slot_name)
+            .transpose()?
+            .map(|slot| vec![slot]),
         reference: reference(asked.reference)?,
-        after: asked.cursor.map(|text| parse_place(&place(&text)?)).transpose()?,
+        after: asked
+            .cursor
+            .map(|text| parse_place(&place(&text)?))
+            .transpose()?,
     };
     let page = look::files(&shared.app, &caller, filter, page_size(asked.limit)?).await?;
     let next = page

@@ -48,12 +48,18 @@ fn page_size(asked: Option<usize>) -> Result<usize, Problem> {
     match asked {
         None => Ok(PAGE),
         Some(limit @ 1..=MAX_PAGE) => Ok(limit),
-        Some(limit) => Err(Problem::invalid(format!("limit: 1 to {MAX_PAGE}, got {limit}"))),
+        Some(limit) => Err(Problem::invalid(format!(
+            "limit: 1 to {MAX_PAGE}, got {limit}"
+        ))),
     }
 }
 
 /// A parameter that has to be a name.
-fn named<T>(parse: fn(String) -> Result<T, NameError>, what: &str, text: String) -> Result<T, Problem> {
+fn named<T>(
+    parse: fn(String) -> Result<T, NameError>,
+    what: &str,
+    text: String,
+) -> Result<T, Problem> {
     parse(text).map_err(|why| Problem::invalid(format!("{what} {why}")))
 }
 
@@ -66,7 +72,8 @@ fn reference(text: Option<String>) -> Result<Option<Ref>, Problem> {
 }
 
 fn owner_name(text: Option<String>) -> Result<Option<Owner>, Problem> {
-    text.map(|text| named(Owner::parse, "owner", text)).transpose()
+    text.map(|text| named(Owner::parse, "owner", text))
+        .transpose()
 }
 
 /// Whose rows a list shows: a manager's filter (absent: the whole tenant), else the caller's.

@@ -51,7 +51,9 @@ async fn one(
     let reference = reference(asked.reference)?;
     caller.may_use_slot(&name)?;
     let slot = shared.app.slot(&name)?;
-    Ok(Json(view(&shared, &caller, &slot, reference.as_ref()).await?))
+    Ok(Json(
+        view(&shared, &caller, &slot, reference.as_ref()).await?,
+    ))
 }
 
 async fn view(

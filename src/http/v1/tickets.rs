@@ -124,7 +124,9 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
         (None, _) => Ok(None),
         (Some(key), None) => match key.to_str() {
             Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
-            _ => Err(Problem::invalid("Idempotency-Key: 1 to 255 printable characters")),
+            _ => Err(Problem::invalid(
+                "Idempotency-Key: 1 to 255 printable characters",
+            )),
         },
         (Some(_), Some(_)) => Err(Problem::invalid("Idempotency-Key: given more than once")),
     }
@@ -148,7 +150,12 @@ fn transfer_view(transfer: &Transfer) -> Value {
             "headers": headers_view(signed),
             "expires_in": signed.expires_in,
         }),
-        Transfer::Multipart { part_size, part_count, expires_in, .. } => json!({
+        Transfer::Multipart {
+            part_size,
+            part_count,
+            expires_in,
+            ..
+        } => json!({
             "kind": "multipart",
             "part_size": part_size,
             "part_count": part_count,
@@ -190,19 +197,28 @@ async fn list(
     let filter = TicketFilter {
         tenant: caller.tenant.clone(),
         owner: listed_owner(&caller, owner_name(asked.owner)?)?,
-        slots: asked.slot.map(slot_name).transpose()?.map(|slot| vec![slot]),
+        slots: asked
+            .slot
+            .map(slot_name)
+            .transpose()?
+            .map(|slot| vec![slot]),
         reference: reference(asked.reference)?,
         state,
         after,
     };
     let page = look::tickets(&shared.app, &caller, filter, page_size(asked.limit)?).await?;
-    let last = page.rows.last().map(|ticket| cursor(&ticket.id.to_string()));
+    let last = page
+        .rows
+        .last()
+        .map(|ticket| cursor(&ticket.id.to_string()));
     let mut tickets = Vec::with_capacity(page.rows.len());
     for ticket in page.rows {
         let (ticket, file) = look::with_file(&shared.app, ticket).await?;
         tickets.push(ticket_view(&shared.app, &ticket, file.as_ref())?);
     }
-    Ok(Json(json!({"tickets": tickets, "next_cursor": last.filter(|_| page.more)})))
+    Ok(Json(
+        json!({"tickets": tickets, "next_cursor": last.filter(|_| page.more)}),
+    ))
 }
 
 #[derive(Debug, Deserialize)]
@@ -272,8 +288,12 @@ async fn parts(
         .iter()
         .map(|part| json!({"number": part.number, "size": part.size}))
         .collect();
-    let count = ticket.part_size.map(|size| ticket::part_count(ticket.size, size));
-    Ok(Json(json!({"parts": parts, "part_size": ticket.part_size, "part_count": count})))
+    let count = ticket
+        .part_size
+        .map(|size| ticket::part_count(ticket.size, size));
+    Ok(Json(
+        json!({"parts": parts, "part_size": ticket.part_size, "part_count": count}),
+    ))
 }
 
 async fn complete_ticket(
