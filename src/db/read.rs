@@ -60,6 +60,38 @@ fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
+/// The text follows the filter, so that each shape of list walks its own index.
+pub(super) fn tickets_sql(filter: &TicketFilter) -> String {
+    let clauses = [
+        (filter.owner.is_some(), " AND owner = $2"),
+        (filter.slot.is_some(), " AND slot = $3"),
+        (filter.reference.is_some(), " AND ref = $4"),
+        (filter.state.is_some(), " AND state = $5"),
+        (filter.after.is_some(), " AND id < $6"),
+    ];
+    let given: String = clauses.iter().filter(|(on, _)| *on).map(|c| c.1).collect();
+    format!(
+        "SELECT {} FROM tickets WHERE tenant = $1{given} ORDER BY id DESC LIMIT $7",
+        rows::TICKET
+    )
+}
+
+/// The text follows the filter, so that each shape of list walks its own index.
+pub(super) fn files_sql(filter: &FileFilter) -> String {
+    let clauses = [
+        (filter.owner.is_some(), " AND owner = $2"),
+        (filter.slot.is_some(), " AND slot = $3"),
+        (filter.reference.is_some(), " AND ref = $4"),
+        (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
+    ];
+    let given: String = clauses.iter().filter(|(on, _)| *on).map(|c| c.1).collect();
+    format!(
+        "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1{given} \
+         ORDER BY committed_at DESC, id DESC LIMIT $7",
+        rows::FILE
+    )
+}
+
 impl Db {
     /// Whether a query is answered.
     pub async fn ping(&self) -> Result<(), DbError> {
@@ -111,19 +143,7 @@ impl Db {
         filter: &TicketFilter,
         limit: usize,
     ) -> Result<Page<Ticket>, DbError> {
-        let by_owner = if filter.owner.is_some() {
-            "owner = $2"
-        } else {
-            "$2 IS NULL"
-        };
-        let sql = format!(
-            "SELECT {} FROM tickets WHERE tenant = $1 AND {by_owner} \
-               AND ($3 IS NULL OR slot = $3) AND ($4 IS NULL OR ref = $4) \
-               AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR id < $6) \
-             ORDER BY id DESC LIMIT $7",
-            rows::TICKET
-        );
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = sqlx::query(AssertSqlSafe(tickets_sql(filter)))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
             .bind(filter.slot.as_ref().map(SlotName::as_str))
@@ -137,24 +157,9 @@ impl Db {
         Ok(page(found, limit))
     }
 
-    /// Live files, newest first. The text of the query follows the filter, so that each
-    /// shape walks its own index.
+    /// Live files, newest first.
     pub async fn files(&self, filter: &FileFilter, limit: usize) -> Result<Page<File>, DbError> {
-        let mut sql = format!(
-            "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1",
-            rows::FILE
-        );
-        let clauses = [
-            (filter.owner.is_some(), " AND owner = $2"),
-            (filter.slot.is_some(), " AND slot = $3"),
-            (filter.reference.is_some(), " AND ref = $4"),
-            (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
-        ];
-        for (_, clause) in clauses.iter().filter(|(given, _)| *given) {
-            sql.push_str(clause);
-        }
-        sql.push_str(" ORDER BY committed_at DESC, id DESC LIMIT $7");
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = sqlx::query(AssertSqlSafe(files_sql(filter)))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
             .bind(filter.slot.as_ref().map(SlotName::as_str))
