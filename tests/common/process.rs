@@ -15,6 +15,7 @@ use axum::http::{HeaderMap, Request, Uri};
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use serde_json::{Value, json};
+use tokio::task::block_in_place;
 
 use crate::common::SECRET;
 
@@ -32,7 +33,7 @@ pub struct Said {
 /// Runs a command of the binary to its end.
 #[track_caller]
 pub fn putgate<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Said {
-    let output = command(args).output().unwrap();
+    let output = block_in_place(|| command(args).output()).unwrap();
     Said {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -68,6 +69,10 @@ impl Lines {
 
     /// The first line that `wanted` likes; none within [`PATIENCE`]: what there was.
     fn wait<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Result<T, Vec<String>> {
+        block_in_place(|| self.find(wanted))
+    }
+
+    fn find<T>(&self, wanted: impl Fn(&str) -> Option<T>) -> Result<T, Vec<String>> {
         let deadline = Instant::now() + PATIENCE;
         let mut seen = lock(&self.seen);
         loop {
@@ -211,13 +216,17 @@ impl Server {
     #[track_caller]
     pub fn ended(&self, within: Duration) -> ExitStatus {
         let deadline = Instant::now() + within;
-        loop {
-            if let Some(status) = lock(&self.child.0).try_wait().unwrap() {
-                return status;
+        let ended = || loop {
+            match lock(&self.child.0).try_wait().unwrap() {
+                Some(status) => return Some(status),
+                None if Instant::now() >= deadline => return None,
+                None => thread::sleep(Duration::from_millis(5)),
             }
-            assert!(Instant::now() < deadline, "still running: {self:?}");
-            thread::sleep(Duration::from_millis(5));
-        }
+        };
+        let Some(status) = block_in_place(ended) else {
+            panic!("still running: {self:?}");
+        };
+        status
     }
 
     /// A request to its API with a token; panics when there is no answer.
