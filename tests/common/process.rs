@@ -33,7 +33,15 @@ pub struct Said {
 /// Runs a command of the binary to its end.
 #[track_caller]
 pub fn putgate<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Said {
-    let output = block_in_place(|| command(args).output()).unwrap();
+    putgate_in(&[], args)
+}
+
+/// Runs a command of the binary with these variables and no others.
+#[track_caller]
+pub fn putgate_in<S: AsRef<std::ffi::OsStr>>(env: &[(&str, &str)], args: &[S]) -> Said {
+    let mut command = command(args);
+    command.envs(env.iter().copied());
+    let output = block_in_place(|| command.output()).unwrap();
     Said {
         code: output.status.code(),
         out: String::from_utf8(output.stdout).unwrap(),
@@ -197,6 +205,11 @@ impl Server {
     pub fn wait_for_log(&self, words: &str) {
         let found = self.err.wait(|line| line.contains(words).then_some(()));
         assert!(found.is_ok(), "no line says {words:?}: {found:?}");
+    }
+
+    /// Everything on stderr so far.
+    pub fn log(&self) -> String {
+        lock(&self.err.seen).join("\n")
     }
 
     /// What ends it at once.
