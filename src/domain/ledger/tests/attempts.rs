@@ -110,7 +110,7 @@ fn a_stalled_holder_loses_everything_but_the_truth() {
     assert!(!w.write(&row, |b, _| note_promotion(b, id, stalled.epoch, "k", "u")));
     w.write(&row, |b, _| release(b, id, stalled.epoch, "gave up"));
     w.write(&row, |b, now| {
-        look_later(b, now, id, stalled.epoch, "later")
+        look_later(b, now, id, stalled.epoch, "later");
     });
     assert!(matches!(w.commit(&stalled), Committed::Lost(t) if t.state == State::Open));
     assert!(matches!(w.reject(&stalled), Ended::Otherwise(t) if t.state == State::Open));
@@ -168,17 +168,17 @@ fn a_ticket_expires_after_the_grace_and_not_before() {
 #[test]
 fn every_end_repeats_its_outcome_without_effect() {
     let mut w = World::rejecting(9);
-    let [a, b, c] = [(); 3].map(|()| w.mint_one(ANN, "", 5));
-    let (a, b) = (w.attempt(a), w.attempt(b));
-    w.commit(&a);
-    w.reject(&b);
-    w.cancel(c);
+    let ids = [(); 3].map(|()| w.mint_one(ANN, "", 5));
+    let (good, bad, unwanted) = (w.attempt(ids[0]), w.attempt(ids[1]), ids[2]);
+    w.commit(&good);
+    w.reject(&bad);
+    w.cancel(unwanted);
     let (events, used) = (w.events.len(), w.used(ANN, ""));
     w.pass(Seconds(5));
-    assert!(matches!(w.commit(&a), Committed::Done(..)));
-    assert!(matches!(w.reject(&b), Ended::Now(_)));
-    assert!(matches!(w.cancel(c), Ended::Now(_)));
-    assert!(matches!(w.cancel(a.id), Ended::Otherwise(t) if t.state == State::Committed));
+    assert!(matches!(w.commit(&good), Committed::Done(..)));
+    assert!(matches!(w.reject(&bad), Ended::Now(_)));
+    assert!(matches!(w.cancel(unwanted), Ended::Now(_)));
+    assert!(matches!(w.cancel(good.id), Ended::Otherwise(t) if t.state == State::Committed));
     assert_eq!((w.events.len(), w.used(ANN, "")), (events, used));
 }
 
