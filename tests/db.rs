@@ -999,6 +999,12 @@ async fn named_constraints_stand_in_the_way_of_impossible_rows() {
 #[tokio::test]
 async fn one_process_serves_and_others_may_read_beside_it() {
     let house = House::new("beside");
+    let early = Db::open_beside(&house.settings(), house.clock.clone()).await;
+    let Err(DbError::Refused(sentence)) = early else {
+        panic!("nothing is there to read");
+    };
+    assert!(sentence.contains("putgate.db"), "{sentence}");
+    assert!(!house.settings().path.exists(), "reading creates nothing");
     let db = house.open().await;
     let ticket = mint_one(&db, "ann", &wide()).await;
     let second = Db::open(&house.settings(), house.clock.clone(), id).await;
@@ -1036,10 +1042,10 @@ async fn a_closed_database_opens_again_with_everything_in_it() {
     let policy = wide();
     let (last, ()) = tokio::join!(mint_one(&last, "ann", &policy), db.close());
     let refused = try_mint(&db, mint("ann", &wide(), 1)).await;
-    assert!(
-        matches!(refused, Err(DbError::Unavailable(_))),
-        "{refused:?}"
-    );
+    let Err(DbError::Unavailable(why)) = refused else {
+        panic!("a closed database took {refused:?}");
+    };
+    assert_eq!(why, "the writer has stopped");
     db.close().await;
     let again = house.open().await;
     assert_eq!(again.file(file.id).await.unwrap(), Some(file));

@@ -272,3 +272,35 @@ fn a_file_replaced_by_the_transaction_that_committed_it_is_a_tombstone_with_its_
     assert_eq!(w.kinds(a.ticket.id), ["ticket.committed", "file.deleted"]);
     assert!(!w.is_live(a.ticket.id) && w.is_live(b.ticket.id));
 }
+
+#[test]
+fn the_worker_never_looks_past_the_last_attempt_and_then_keeps_looking() {
+    let mut w = World::rejecting(1);
+    let id = w.mint_one(ANN, "", 1);
+    let mut ticket = w.tickets[&id].clone();
+    ticket.checks = 9;
+    let last = ticket.expires_at.plus(GRACE);
+    assert_eq!(ticket.next_look(last.minus(Seconds(10))), last);
+    assert_eq!(ticket.next_look(last), last.plus(Seconds(3600)));
+    assert!(ticket.is_past_grace(last) && !ticket.is_past_grace(last.minus(Seconds(1))));
+}
+
+#[test]
+fn no_url_outlives_its_ticket() {
+    let mut w = World::rejecting(1);
+    let id = w.mint_one(ANN, "", 1);
+    let ticket = &w.tickets[&id];
+    let end = ticket.expires_at;
+    for (left, life) in [
+        (24 * 3600, Some(Seconds(900))),
+        (900, Some(Seconds(900))),
+        (899, Some(Seconds(899))),
+        (1, Some(Seconds(1))),
+        (0, None),
+    ] {
+        assert_eq!(ticket.url_life(end.minus(Seconds(left))), life, "{left}");
+    }
+    assert_eq!(ticket.url_life(end.plus(Seconds(1))), None);
+    assert!(!ticket.wants_renewal(end.minus(Seconds(12 * 3600))));
+    assert!(ticket.wants_renewal(end.minus(Seconds(12 * 3600 - 1))));
+}
