@@ -627,6 +627,31 @@ async fn a_database_that_somebody_else_holds_refuses_a_crowd_at_once_and_recover
 }
 
 #[tokio::test]
+async fn mints_that_share_a_transaction_cancel_the_oldest_and_not_each_other() {
+    let house = House::new("giving-way");
+    let db = house.open().await;
+    let policy = Policy {
+        max_entries: 3,
+        on_full: OnFull::Replace,
+        ..Policy::default()
+    };
+    let mut old = Vec::new();
+    for _ in 0..3 {
+        old.push(mint_one(&db, "ann", &policy).await.id);
+        house.clock.advance(Seconds(1));
+    }
+    let mints = (0..3).map(|_| mint_one(&db, "ann", &policy));
+    let new: Vec<Id> = join_all(mints).await.iter().map(|t| t.id).collect();
+    for (ids, state) in [(old, State::Cancelled), (new, State::Open)] {
+        for id in ids {
+            assert_eq!(db.ticket(id).await.unwrap().unwrap().state, state);
+        }
+    }
+    assert_eq!(db.miscounted().await.unwrap(), []);
+    db.close().await;
+}
+
+#[tokio::test]
 async fn an_idempotency_key_is_good_for_a_day() {
     let house = House::new("idempotency");
     let db = house.open().await;
