@@ -45,7 +45,7 @@ async fn every_shape_of_file_list_walks_its_index() {
             let filter = FileFilter {
                 tenant: Tenant::parse("acme").unwrap(),
                 owner: owner.then(|| Owner::parse("ann").unwrap()),
-                slot: slot.then(|| SlotName::parse("s").unwrap()),
+                slots: slot.then(|| vec![SlotName::parse("s").unwrap()]),
                 reference: reference.then(|| Ref::parse("post:1").unwrap()),
                 after,
             };
@@ -63,7 +63,7 @@ async fn every_shape_of_ticket_list_walks_its_index_from_its_cursor() {
                 let mut filter = TicketFilter {
                     tenant: Tenant::parse("acme").unwrap(),
                     owner: owner.then(|| Owner::parse("ann").unwrap()),
-                    slot: slot.then(|| SlotName::parse("s").unwrap()),
+                    slots: slot.then(|| vec![SlotName::parse("s").unwrap()]),
                     reference: None,
                     state,
                     after: None,

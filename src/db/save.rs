@@ -310,7 +310,7 @@ fn bind_event(to: &mut Binds, e: &Event) -> Result<(), DbError> {
 pub(super) const FORGET_TICKETS: &str = "DELETE FROM tickets WHERE id IN (\
      SELECT t.id FROM tickets AS t \
      WHERE t.state <> 'open' AND t.closed_at < $1 AND t.cleaned_at IS NOT NULL \
-       AND NOT EXISTS (SELECT 1 FROM files AS f WHERE f.id = t.id) LIMIT 500)";
+     LIMIT 500)";
 
 async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), DbError> {
     let query = match what {
