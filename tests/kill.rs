@@ -4,6 +4,8 @@
 //! the worker on the same database, with a clock that runs days ahead: leases, looks and
 //! deadlines are by that clock.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
 mod common;
 #[path = "common/process.rs"]
 mod process;
@@ -19,6 +21,7 @@ use putgate::clock::Clock;
 use putgate::config::Config;
 use putgate::db::{self, Db};
 use putgate::devstore::{DevStore, Op};
+use putgate::domain::file::File;
 use putgate::domain::name::Id;
 use putgate::domain::ticket::State;
 use putgate::domain::time::Seconds;
@@ -126,7 +129,7 @@ enum Story {
 
 /// Around which side of its effect the operation is cut.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
+enum When {
     /// The process dies and the store never does it.
     Before,
     /// The store does it and the process dies before the answer.
@@ -230,31 +233,31 @@ fn end(story: Story, op: Op) -> (State, &'static [&'static str], bool) {
     }
 }
 
-async fn kill_at(story: Story, op: Op, nth: u64, side: Side) {
-    let step = format!("{story:?}, {side:?} {op:?} {nth}");
+async fn kill_at(tale: Story, op: Op, nth: u64, when: Side) {
+    let step = format!("{tale:?}, {when:?} {op:?} {nth}");
     let (site, store) = site().await;
     let server = site.serve();
     let token = site.token("7");
-    let ticket = mint(&server.url, &token, slot(story), "a", bytes(story).len())
+    let ticket = mint(&server.url, &token, slot(tale), "a", bytes(tale).len())
         .await
         .unwrap_or_else(|why| panic!("{step}: {why}"));
-    let (tell, killed) = oneshot::channel();
+    let (tell, done) = oneshot::channel();
     let killer = server.killer();
-    match side {
-        Side::Before => store.faults().before(op, nth, move || async move {
+    match when {
+        When::Before => store.faults().before(op, nth, move || async move {
             killer.kill();
             let _ = tell.send(());
             // Its client is dead, so the server drops the operation here.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }),
-        Side::After => store.faults().after(op, nth, move || async move {
+        When::After => store.faults().after(op, nth, move || async move {
             killer.kill();
             let _ = tell.send(());
         }),
     }
     // It may well end in an error: what counts is what is true afterwards.
-    let _ = play(story, &server.url, &token, &ticket).await;
-    tokio::time::timeout(process::PATIENCE, killed)
+    let _ = play(tale, &server.url, &token, &ticket).await;
+    tokio::time::timeout(process::PATIENCE, done)
         .await
         .unwrap_or_else(|_| panic!("{step}: it never came to that"))
         .unwrap();
@@ -268,18 +271,18 @@ async fn kill_at(story: Story, op: Op, nth: u64, side: Side) {
 
     let app = converge(&site, &store).await;
     let id = id_of(&ticket);
-    let (state, told, kept) = end(story, op);
+    let (state, told, kept) = end(tale, op);
     let row = app.db.ticket(id).await.unwrap().unwrap();
     assert_eq!(row.state, state, "{step}: {row:?}");
     assert_eq!(events(&app, id).await, told, "{step}");
-    let file = app.db.file(id).await.unwrap().filter(|file| file.is_live());
+    let file = app.db.file(id).await.unwrap().filter(File::is_live);
     assert_eq!(file.is_some(), kept, "{step}");
     let keys: Vec<String> = file.iter().map(|file| file.key.clone()).collect();
     let objects = store.objects("files").into_iter().map(|(key, _)| key);
     assert_eq!(objects.collect::<Vec<_>>(), keys, "{step}");
     for key in keys {
         let stored = store.read("files", &key);
-        assert!(stored == Some(bytes(story)), "{step}: other bytes");
+        assert!(stored == Some(bytes(tale)), "{step}: other bytes");
     }
     assert_eq!(store.objects("staging"), [], "{step}");
     let unfinished = ["staging", "files"].map(|bucket| store.unfinished(bucket));
@@ -292,10 +295,10 @@ async fn kill_at(story: Story, op: Op, nth: u64, side: Side) {
 
 #[test]
 fn a_kill_before_and_after_every_store_operation_leaves_nothing_wrong() {
-    let sides = STEPS
+    let moments = STEPS
         .iter()
-        .flat_map(|step| [(step, Side::Before), (step, Side::After)]);
-    let left = Mutex::new(sides);
+        .flat_map(|step| [(step, When::Before), (step, When::After)]);
+    let left = Mutex::new(moments);
     let next = || left.lock().unwrap().next();
     thread::scope(|scope| {
         for _ in 0..3 {
@@ -305,8 +308,8 @@ fn a_kill_before_and_after_every_store_operation_leaves_nothing_wrong() {
                     .enable_all()
                     .build()
                     .unwrap();
-                while let Some(((story, op, nth), side)) = next() {
-                    runtime.block_on(kill_at(*story, *op, *nth, side));
+                while let Some((step, when)) = next() {
+                    runtime.block_on(kill_at(step, when));
                 }
             });
         }
@@ -315,6 +318,10 @@ fn a_kill_before_and_after_every_store_operation_leaves_nothing_wrong() {
 
 /// What a client knows of one ticket: what it asked and what it was told.
 #[derive(Clone, Debug)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "independent answers, not a state"
+)]
 struct Known {
     id: Id,
     slot: &'static str,

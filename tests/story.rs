@@ -1,5 +1,7 @@
 //! The README's story, through the real binary: `putgate dev`, with nothing around it.
 
+#![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
 mod common;
 #[path = "common/process.rs"]
 mod process;

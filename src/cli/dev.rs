@@ -76,7 +76,7 @@ pub(super) async fn run(args: Args) -> Done {
         store_url: store_url.clone(),
     };
     let router = serve::router(&config, &app)?.merge(dev::routes(demo));
-    let router = layers::wrap(router, &serve::shell(&origins));
+    let router = layers::wrap(router, &layers::ShellSettings::for_origins(&origins));
     let served = serve::serve(app, listener, router, |_| {
         print(&json!({"url": format!("http://{address}"), "store_url": store_url}).to_string());
     })

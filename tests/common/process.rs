@@ -2,6 +2,7 @@
 //! signalled, killed. And an HTTP client to which a dead server is an answer.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
+#![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read};
@@ -175,8 +176,8 @@ impl Server {
             .out
             .wait(|line| serde_json::from_str::<Value>(line).ok());
         let ready = ready.unwrap_or_else(|_| panic!("dev does not get ready: {server:?}"));
-        server.url = ready["url"].as_str().unwrap().to_owned();
-        server.store_url = ready["store_url"].as_str().unwrap().to_owned();
+        let address = |key: &str| ready[key].as_str().unwrap().to_owned();
+        (server.url, server.store_url) = (address("url"), address("store_url"));
         server
     }
 
