@@ -233,7 +233,7 @@ fn end(story: Story, op: Op) -> (State, &'static [&'static str], bool) {
     }
 }
 
-async fn kill_at(tale: Story, op: Op, nth: u64, when: Side) {
+async fn kill_at(&(tale, op, nth): &(Story, Op, u64), when: When) {
     let step = format!("{tale:?}, {when:?} {op:?} {nth}");
     let (site, store) = site().await;
     let server = site.serve();

@@ -2,6 +2,7 @@
 //! a clock that the test moves. Dropping it checks nothing; `audit` does.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
+#![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
