@@ -195,12 +195,20 @@ async fn a_token_of_the_command_line_opens_what_it_says() {
 #[tokio::test(flavor = "multi_thread")]
 async fn serve_wants_setup_first_and_setup_may_run_again() {
     let (site, _store) = site().await;
-    let said = site.run(&["serve"]);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("putgate setup"), "{said:?}");
-    let said = site.run(&["audit"]);
-    assert_eq!(said.code, Some(1), "{said:?}");
-    assert!(said.err.contains("putgate setup"), "{said:?}");
+    let refused = || {
+        for command in ["serve", "audit", "sweep"] {
+            let said = site.run(&[command]);
+            assert_eq!(said.code, Some(1), "{command}: {said:?}");
+            assert!(said.err.contains("putgate setup"), "{command}: {said:?}");
+        }
+    };
+    refused();
+    assert!(
+        !site.database().exists(),
+        "a mistyped path must stay as it was"
+    );
+    std::fs::write(site.database(), "").unwrap();
+    refused();
     site.must(&["setup"]);
     site.must(&["setup"]);
     let server = Server::serve(&site.config());

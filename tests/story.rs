@@ -185,6 +185,12 @@ async fn the_four_slots_of_dev_are_those_of_the_design() {
         ),
     ];
     assert_eq!(seen, expected);
+    let photos = &slots["slots"][3];
+    let image = json!({"max_width": 8000, "max_height": 8000, "max_pixels": 50_000_000});
+    assert_eq!(photos["image"], image);
+    assert_eq!(photos["part_size"], 8 << 20);
+    assert_eq!(photos["ticket_ttl"], 24 * 3600);
+    assert_eq!(photos["url_ttl"], 15 * 60);
 }
 
 #[tokio::test(flavor = "multi_thread")]
