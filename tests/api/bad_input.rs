@@ -1,7 +1,12 @@
 //! Nothing a client can send gives a 5xx, and nothing refused leaves a trace.
 
 use axum::body::Body;
-use serde_json::json;
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use proptest::prelude::{Just, Strategy, any};
+use proptest::prop_oneof;
+use proptest::strategy::ValueTree;
+use proptest::test_runner::TestRunner;
+use serde_json::{Value, json};
 
 use crate::common::{TestBroker, png};
 use crate::{assert_problem, id, request, snapshot};
@@ -556,4 +561,109 @@ async fn a_foreign_ref_slot_or_owner_is_forbidden() {
     let answer = broker.call("POST", "/v1/tickets", &token, Some(own)).await;
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(answer.body["tickets"][0]["ref"], "post:42");
+}
+
+/// Text of any kind, now and then from the edges.
+fn text() -> impl Strategy<Value = String> {
+    prop_oneof![
+        3 => any::<String>(),
+        1 => proptest::collection::vec(any::<char>(), 0..400).prop_map(String::from_iter),
+        1 => Just("photos".to_owned()),
+        1 => Just("image/png".to_owned()),
+        1 => Just("\u{0}".to_owned()),
+        1 => Just("'\"\\;--".to_owned()),
+    ]
+}
+
+fn anything() -> impl Strategy<Value = Value> {
+    prop_oneof![
+        2 => Just(Value::Null),
+        6 => text().prop_map(Value::from),
+        2 => any::<i64>().prop_map(Value::from),
+        1 => any::<u64>().prop_map(Value::from),
+        1 => any::<f64>().prop_map(Value::from),
+        1 => proptest::collection::vec(text(), 0..3).prop_map(Value::from),
+        1 => (text(), text()).prop_map(|(name, value)| json!({name: value})),
+    ]
+}
+
+fn file() -> impl Strategy<Value = Value> {
+    let size = prop_oneof![9 => (1_u64..1_000_000).prop_map(Value::from), 1 => anything()];
+    let metadata = prop_oneof![
+        9 => (text(), anything()).prop_map(|(name, value)| json!({name: value})),
+        1 => anything()
+    ];
+    (text(), size, anything(), metadata).prop_map(|(name, size, kind, metadata)| {
+        let mut file = json!({"name": name, "size": size, "metadata": metadata});
+        if kind.is_string() {
+            file["type"] = kind;
+        }
+        file
+    })
+}
+
+fn mint_body() -> impl Strategy<Value = Value> {
+    let slot = prop_oneof![6 => Just(json!("any")), 1 => anything()];
+    let files = proptest::collection::vec(file(), 0..3);
+    let name = || {
+        prop_oneof![
+            4 => Just(Value::Null),
+            2 => "\\PC{1,20}".prop_map(Value::from),
+            1 => anything()
+        ]
+    };
+    (slot, name(), name(), files).prop_map(|(slot, reference, owner, files)| {
+        json!({"slot": slot, "ref": reference, "owner": owner, "files": files})
+    })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_is_sent_is_answered_and_nothing_is_a_fault_of_ours() {
+    let slots = "[limits]\nmax_open_tickets = 100000\n[slots.any]\nmax_entries = 100000\n";
+    let broker = TestBroker::with_slots(slots).await;
+    let token = broker.token_with(json!({"sub": "app", "scope": "manage"}));
+    let mut runner = TestRunner::deterministic();
+    let mut minted = 0;
+    for _ in 0..400 {
+        let body = mint_body().new_tree(&mut runner).unwrap().current();
+        let shown = body.to_string();
+        let answer = broker.call("POST", "/v1/tickets", &token, Some(body)).await;
+        assert!(answer.status < 500, "{shown}: {answer:?}");
+        match answer.status {
+            201 => minted += 1,
+            status => {
+                let code = answer.body["code"].as_str().unwrap().to_owned();
+                assert_problem(&answer, status, &code);
+            }
+        }
+        let words = text().new_tree(&mut runner).unwrap().current();
+        let words = utf8_percent_encode(&words, NON_ALPHANUMERIC);
+        for path in [
+            format!("/v1/tickets?owner={words}"),
+            format!("/v1/tickets?ref={words}"),
+            format!("/v1/files?cursor={words}"),
+            format!("/v1/files?owner={words}&slot={words}"),
+            format!("/v1/slots/{words}"),
+            format!("/v1/files/{words}"),
+            format!("/f/{words}"),
+        ] {
+            let answer = broker.call("GET", &path, &token, None).await;
+            assert!(answer.status < 500, "{path}: {answer:?}");
+        }
+    }
+    assert!(minted > 50, "only {minted} were mints at all");
+    let mut cursor = String::new();
+    let mut seen = 0;
+    loop {
+        let path = format!("/v1/tickets?limit=100{cursor}");
+        let page = broker.call("GET", &path, &token, None).await;
+        assert_eq!(page.status, 200, "{page:?}");
+        seen += page.body["tickets"].as_array().unwrap().len();
+        match page.body["next_cursor"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert!(seen >= minted);
+    broker.assert_lawful().await;
 }

@@ -112,3 +112,56 @@ async fn a_claim_keeps_a_file_that_nobody_else_would_have() {
     assert_problem(&answer, 404, "not-found");
     broker.assert_lawful().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_twenty_claims_at_once_one_is_the_first() {
+    let broker = TestBroker::start().await;
+    let token = broker.token("7");
+    let file = broker.upload(&token, "photos", "a.png", &png(1)).await.body;
+    let files = [&file];
+    let answers =
+        futures_util::future::join_all((0..20).map(|_| claim(&broker, &files, "post:42"))).await;
+    let first = answers
+        .iter()
+        .filter(|answer| answer.body["files"][0]["claimed_now"] == true)
+        .count();
+    assert!(answers.iter().all(|answer| answer.status == 200));
+    assert_eq!(first, 1);
+    assert_eq!(
+        broker.events(&file).await,
+        ["ticket.committed", "file.claimed"]
+    );
+    broker.assert_lawful().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_is_named_twice_is_claimed_once() {
+    let broker = TestBroker::start().await;
+    let token = broker.token("7");
+    let file = broker.upload(&token, "photos", "a.png", &png(1)).await.body;
+    let answer = claim(&broker, &[&file, &file], "post:42").await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    assert_eq!(answer.body["files"].as_array().unwrap().len(), 1);
+    assert_eq!(answer.body["files"][0]["claimed_now"], true);
+    broker.assert_lawful().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_was_minted_for_a_ref_is_claimed_for_that_ref_only() {
+    let broker = TestBroker::start().await;
+    let token = broker.token_with(json!({"sub": "7", "refs": ["post:42"]}));
+    let bytes = png(1);
+    let body = json!({"slot": "single", "ref": "post:42", "files": [{"name": "a.png", "size": bytes.len()}]});
+    let minted = broker.call("POST", "/v1/tickets", &token, Some(body)).await;
+    let ticket = &minted.body["tickets"][0];
+    assert_eq!(broker.put(ticket, &bytes).await, 200);
+    assert_eq!(broker.complete(&token, ticket).await.status, 200);
+    let answer = claim(&broker, &[ticket], "post:43").await;
+    assert_problem(&answer, 409, "claim-conflict");
+    for first in [true, false] {
+        let answer = claim(&broker, &[ticket], "post:42").await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        assert_eq!(answer.body["files"][0]["claimed_now"], first);
+    }
+    broker.assert_lawful().await;
+}

@@ -300,3 +300,45 @@ async fn the_event_of_a_rejection_says_why() {
     assert_eq!(data["problem"]["reason"], "active-content");
     assert_eq!(data["seq"], 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_came_in_time_are_judged_after_the_deadline_too() {
+    let broker = TestBroker::start().await;
+    let token = broker.token("7");
+    let ticket = broker.mint(&token, "photos", "a.png", &png(1)).await;
+    assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+    broker.advance(24 * 3600 + 1);
+    let token = broker.token("7");
+    let sign = format!("/v1/tickets/{}/sign", id(&ticket));
+    let late = broker.call("POST", &sign, &token, None).await;
+    assert_problem(&late, 410, "ticket-expired");
+    let answer = broker.complete(&token, &ticket).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    broker.assert_lawful().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_last_pick_wins_in_a_slot_that_replaces() {
+    let broker = TestBroker::start().await;
+    let token = broker.token("7");
+    let first = broker.upload(&token, "avatar", "a.png", &png(1)).await.body;
+    let older = broker.mint(&token, "avatar", "b.png", &png(2)).await;
+    assert_eq!(broker.put(&older, &png(2)).await, 200);
+    let newer = broker.mint(&token, "avatar", "c.png", &png(3)).await;
+    let answer = broker.complete(&token, &older).await;
+    assert_problem(&answer, 409, "ticket-closed");
+    assert_eq!(answer.body["state"], "cancelled");
+    let path = format!("/v1/files/{}", id(&first));
+    assert_eq!(broker.call("GET", &path, &token, None).await.status, 200);
+    assert_eq!(broker.put(&newer, &png(3)).await, 200);
+    assert_eq!(broker.complete(&token, &newer).await.status, 200);
+    assert_eq!(broker.call("GET", &path, &token, None).await.status, 404);
+    assert_eq!(
+        broker.events(&first).await,
+        ["ticket.committed", "file.deleted"]
+    );
+    let list = broker.call("GET", "/v1/files", &token, None).await;
+    assert_eq!(list.body["files"].as_array().unwrap().len(), 1);
+    assert_eq!(list.body["files"][0]["id"], newer["id"]);
+    broker.assert_lawful().await;
+}

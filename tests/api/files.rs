@@ -246,3 +246,20 @@ async fn metadata_comes_back_as_it_was_sent() {
         assert_eq!(seen.body["metadata"], metadata);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn twenty_deletes_at_once_delete_once() {
+    let broker = TestBroker::start().await;
+    let token = broker.token("7");
+    let file = broker.upload(&token, "photos", "a.png", &png(1)).await.body;
+    let path = format!("/v1/files/{}", id(&file));
+    let answers =
+        futures_util::future::join_all((0..20).map(|_| broker.call("DELETE", &path, &token, None)))
+            .await;
+    assert!(answers.iter().all(|answer| answer.status == 204));
+    assert_eq!(
+        broker.events(&file).await,
+        ["ticket.committed", "file.deleted"]
+    );
+    broker.assert_lawful().await;
+}

@@ -213,3 +213,29 @@ async fn slots_show_the_policy_and_a_usage_that_follows_every_step() {
     broker.call("DELETE", &path, &token, None).await;
     assert_eq!(usage().await, [0, 0, 0, 0]);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_tenants_bounds_hold_over_all_of_its_owners() {
+    let slots = "[slots.small]\nmax_entries = 5\nmax_file_size = \"100B\"\n\
+                 [slots.small.limits_per_tenant]\nmax_entries = 3\nquota = \"150B\"\n";
+    let broker = TestBroker::with_slots(slots).await;
+    let token = |sub: &str| broker.token(sub);
+    assert_eq!(mint(&broker, &token("1"), "small", &[90]).await.status, 201);
+    let answer = mint(&broker, &token("2"), "small", &[61]).await;
+    assert_problem(&answer, 409, "quota-exceeded");
+    assert_eq!(
+        mint(&broker, &token("2"), "small", &[1, 1]).await.status,
+        201
+    );
+    let answer = mint(&broker, &token("3"), "small", &[1]).await;
+    assert_problem(&answer, 409, "slot-full");
+    assert_eq!(answer.body["limit"], 3);
+    assert_eq!(
+        answer.body["open_tickets"],
+        json!([]),
+        "others' are not shown"
+    );
+    let elsewhere = broker.token_with(json!({"sub": "3", "tenant": "acme"}));
+    assert_eq!(mint(&broker, &elsewhere, "small", &[90]).await.status, 201);
+    broker.assert_lawful().await;
+}

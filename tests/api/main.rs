@@ -1,5 +1,7 @@
 //! The HTTP API, compared point by point with its contract by somebody outside.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 #[path = "../common/mod.rs"]
 mod common;
 

@@ -366,3 +366,26 @@ async fn cancelling_is_204_again_and_again_but_not_for_what_ended_otherwise() {
     assert_problem(&answer, 409, "ticket-closed");
     assert_eq!(answer.body["state"], "committed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn first_signs_at_once_share_one_upload() {
+    let broker = TestBroker::start().await;
+    let token = broker.token("7");
+    let body = json!({"slot": "big", "files": [{"name": "a", "size": 6 * 1024 * 1024}]});
+    let minted = broker.call("POST", "/v1/tickets", &token, Some(body)).await;
+    let sign = format!("/v1/tickets/{}/sign", id(&minted.body["tickets"][0]));
+    let answers = futures_util::future::join_all(
+        (0..10).map(|_| broker.call("POST", &sign, &token, Some(json!({"parts": [1]})))),
+    )
+    .await;
+    let uploads: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            assert_eq!(answer.status, 200, "{answer:?}");
+            let url = answer.body["parts"][0]["url"].as_str().unwrap();
+            let upload = url.split("uploadId=").nth(1).unwrap();
+            upload.split('&').next().unwrap()
+        })
+        .collect();
+    assert!(uploads.iter().all(|upload| *upload == uploads[0]));
+}

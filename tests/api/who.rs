@@ -282,3 +282,38 @@ async fn a_backend_mints_for_others_and_looks_at_them_one_by_one() {
     let seven = broker.call("GET", "/v1/files?owner=7", &token, None).await;
     assert_eq!(id(&seven.body["files"][0]), file);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn owners_and_refs_of_any_writing_are_kept_apart() {
+    let broker = TestBroker::with_slots(SLOTS).await;
+    let names = [
+        "a",
+        "A",
+        "a ",
+        "a\",\"b",
+        "a']",
+        "a\\",
+        "%",
+        "_",
+        "a%00",
+        "ä",
+        "a\u{308}",
+        "🐈",
+        "null",
+        "[]",
+        "../b",
+        "'; DROP TABLE usage; --",
+    ];
+    let long = "o".repeat(255);
+    for name in names.into_iter().chain([long.as_str()]) {
+        let token = broker.token_with(json!({"sub": name, "refs": [name]}));
+        let body = json!({"slot": "other", "ref": name, "files": [{"name": "a", "size": 1}]});
+        let minted = broker.call("POST", "/v1/tickets", &token, Some(body)).await;
+        assert_eq!(minted.status, 201, "{name:?} {minted:?}");
+        assert_eq!(minted.body["tickets"][0]["owner"], name);
+        assert_eq!(minted.body["tickets"][0]["ref"], name);
+        let list = broker.call("GET", "/v1/tickets", &token, None).await;
+        assert_eq!(count(&list), Some(1), "{name:?}");
+    }
+    broker.assert_lawful().await;
+}
