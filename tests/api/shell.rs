@@ -40,7 +40,6 @@ async fn a_preflight_of_an_allowed_origin_is_answered_and_another_ones_is_not() 
             assert!(answer.status < 300, "{answer:?}");
             let told = answer.headers.get("access-control-allow-origin");
             assert_eq!(told.is_some(), allowed, "{origin}");
-            assert!(answer.headers.contains_key("x-request-id"));
             if allowed {
                 assert_eq!(told.unwrap(), OURS);
                 let names = answer.headers["access-control-allow-headers"]
