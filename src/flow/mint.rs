@@ -203,9 +203,12 @@ enum Refusal {
 fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
     let bad = |detail: String| Refusal::Request(Problem::invalid(detail));
     let size = u64::try_from(wish.size)
-        .ok()
-        .filter(|size| *size > 0)
-        .ok_or_else(|| bad(format!("size: at least 1 byte, got {}", wish.size)))?;
+        .map_err(|_| bad(format!("size: at least 1 byte, got {}", wish.size)))?;
+    if size == 0 {
+        // Somebody picked an empty file among others; those need not suffer for it.
+        let problem = Problem::invalid("size: at least 1 byte, the file is empty");
+        return Err(Refusal::File(problem));
+    }
     if wish.name.len() > MAX_NAME {
         return Err(bad(format!(
             "name: at most {MAX_NAME} bytes, got {}",

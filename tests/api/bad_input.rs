@@ -99,8 +99,10 @@ fn bodies() -> Vec<Bad> {
     table.push(mint(
         &json!({"slot": "photos", "ref": "r".repeat(256), "files": files(1)}).to_string(),
     ));
+    table.push(mint(
+        "{\"slot\":\"photos\",\"files\":[{\"name\":\"a.png\",\"size\":0}]}",
+    ));
     for size in [
-        "0",
         "-1",
         "9223372036854775808",
         "18446744073709551616",
@@ -157,6 +159,21 @@ async fn a_mint_that_makes_no_sense_is_refused_whole_and_leaves_no_trace() {
         assert_refused(&broker, &token, &bad).await;
         assert_eq!(snapshot(&broker).await, before, "{:?}", bad.body);
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_empty_file_among_others_is_refused_alone() {
+    let broker = TestBroker::start().await;
+    let token = broker.token("7");
+    let body = json!({"slot": "photos", "files": [{"name": "a.png", "size": 0}, {"name": "b.png", "size": 9}]});
+    let answer = broker.call("POST", "/v1/tickets", &token, Some(body)).await;
+    assert_eq!(answer.status, 201, "{answer:?}");
+    assert_eq!(answer.body["errors"][0]["index"], 0);
+    assert_eq!(
+        answer.body["errors"][0]["problem"]["code"],
+        "invalid-request"
+    );
+    assert_eq!(answer.body["tickets"][0]["index"], 1);
 }
 
 async fn assert_refused(broker: &TestBroker, token: &str, bad: &Bad) {
