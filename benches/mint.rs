@@ -38,7 +38,7 @@ fn main() {
         drive(broker.address, connections, owners, Duration::from_secs(1));
         let before = broker.cpu();
         let mut times = drive(broker.address, connections, owners, seconds);
-        let cpu = broker.cpu() - before;
+        let cpu = broker.cpu().saturating_sub(before);
         times.sort_unstable();
         let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
         println!(
