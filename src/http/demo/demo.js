@@ -66,9 +66,8 @@ function badge({ type, name }) {
 function reasonInWords(error) {
   if (!(error instanceof PutgateError)) return error.message;
   const parts = [error.code, error.reason].filter(Boolean);
-  const types = error.declared && error.detected ? `; declared ${error.declared}, found ${error.detected}` : "";
   const sentence = error.detail.charAt(0).toUpperCase() + error.detail.slice(1);
-  return `${sentence.replace(/\.?$/, ".")} (${parts.join(": ")}${types})`;
+  return `${sentence.replace(/\.?$/, ".")} (${parts.join(": ")})`;
 }
 
 function say(sentence) {
@@ -217,9 +216,10 @@ function paged(answer) {
 }
 
 function counted() {
-  const shown = page.gallery.children.length;
-  page.empty.hidden = shown > 0;
-  page.usage.textContent = cursor === null ? `${shown} of ${slot.max_entries}` : `${shown} shown`;
+  const { files, stored_bytes } = slot.usage;
+  page.empty.hidden = page.gallery.children.length > 0;
+  const room = slot.quota ? ` of ${bytes(slot.quota)}` : "";
+  page.usage.textContent = `${files} of ${slot.max_entries}, ${bytes(stored_bytes)}${room}`;
 }
 
 function item(file) {
@@ -279,7 +279,7 @@ function remove(node, button, file) {
       await client.deleteFile(file.id);
       const neighbour = node.nextElementSibling ?? node.previousElementSibling;
       node.remove();
-      counted();
+      await refresh();
       (neighbour?.querySelector(".delete") ?? page.galleryTitle).focus();
       say(`${file.name} deleted`);
     } catch (error) {
