@@ -46,27 +46,29 @@ const list = (items, word) => new Intl.ListFormat("en", { type: word }).format(i
 const WILDCARDS = { "image/*": "any image", "video/*": "any video", "audio/*": "any audio", "text/*": "any text" };
 const plainType = (item) => WILDCARDS[item] ?? (item.startsWith(".") ? item.slice(1).toUpperCase() : item);
 
-function rulesInWords({ accept = [], max_file_size, max_entries, on_full, image }) {
+function rulesInWords({ accept = [], max_file_size, max_entries, on_full, image, quota }) {
   const what = accept.length === 0 ? "Files of any type" : `Takes ${list(accept.map(plainType), "disjunction")}`;
   const count = max_entries === 1 ? "one file" : `${max_entries} files`;
   const old = max_entries === 1 ? "it" : "the oldest";
   const full = on_full === "replace" ? `a new one replaces ${old}` : "a full slot takes no more";
   const sides = image?.max_width && image?.max_height ? `, ${image.max_width} × ${image.max_height} pixels` : "";
-  return `${what}, up to ${bytes(max_file_size)}${sides}${max_entries === 1 ? "" : " each"}. Room for ${count}; ${full}.`;
+  const all = quota ? ` and ${bytes(quota)} in all` : "";
+  return `${what}, up to ${bytes(max_file_size)}${sides}${max_entries === 1 ? "" : " each"}. Room for ${count}${all}; ${full}.`;
 }
 
-/** A type as a badge: `image/png` is PNG; long names keep their extension. */
+/** Where there is no picture: the name's extension, or else the type. */
 function badge({ type, name }) {
   const extension = /\.([a-z0-9]{1,5})$/i.exec(name)?.[1];
-  const sub = type.split("/")[1] ?? "";
-  return (/^[a-z0-9]{1,5}$/.test(sub) ? sub : extension ?? "file").toUpperCase();
+  const subtype = /\/([a-z0-9]{1,5})$/.exec(type)?.[1];
+  return (extension ?? subtype ?? "file").toUpperCase();
 }
 
 /** What the server, or the client, said: the sentence, then the code and reason that programs branch on. */
 function reasonInWords(error) {
   if (!(error instanceof PutgateError)) return error.message;
   const parts = [error.code, error.reason].filter(Boolean);
-  const sentence = error.detail.charAt(0).toUpperCase() + error.detail.slice(1);
+  // A sentence begins with a capital; the name of a setting stays as it is written.
+  const sentence = error.detail.replace(/^[a-z](?=[a-z]*[ ,])/, (letter) => letter.toUpperCase());
   return `${sentence.replace(/\.?$/, ".")} (${parts.join(": ")})`;
 }
 
@@ -218,8 +220,7 @@ function paged(answer) {
 function counted() {
   const { files, stored_bytes } = slot.usage;
   page.empty.hidden = page.gallery.children.length > 0;
-  const room = slot.quota ? ` of ${bytes(slot.quota)}` : "";
-  page.usage.textContent = `${files} of ${slot.max_entries}, ${bytes(stored_bytes)}${room}`;
+  page.usage.textContent = `${files} of ${slot.max_entries}, ${bytes(stored_bytes)}`;
 }
 
 function item(file) {
