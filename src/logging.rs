@@ -62,3 +62,92 @@ fn ceiling() -> Targets {
         .with_default(LevelFilter::TRACE)
         .with_targets(["aws", "s3s", "hyper", "h2", "sqlx"].map(|name| (name, LevelFilter::INFO)))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Page(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Page {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn written(format: Format, filter: &str, work: impl FnOnce()) -> String {
+        let page = Page::default();
+        let writer = page.clone();
+        let subscriber = tracing_subscriber::registry()
+            .with(lines(format, move || writer.clone()))
+            .with(Targets::from_str(filter).unwrap())
+            .with(ceiling());
+        tracing::subscriber::with_default(subscriber, work);
+        String::from_utf8(page.0.lock().unwrap().clone()).unwrap()
+    }
+
+    const HOSTILE: &str = "a\n{\"level\":\"ERROR\"}\u{1b}[31m\r";
+
+    #[test]
+    fn a_hostile_value_cannot_start_a_line_of_its_own() {
+        for format in [Format::Json, Format::Text] {
+            let text = written(format, "info", || {
+                let _span = tracing::info_span!("request", id = HOSTILE).entered();
+                tracing::info!(name = HOSTILE, "kept");
+            });
+            assert_eq!(text.lines().count(), 1, "{format:?}: {text}");
+            assert!(
+                !text.contains('\u{1b}') && !text.contains('\r'),
+                "{format:?}: {text}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_json_line_is_one_object_with_its_span() {
+        let text = written(Format::Json, "info", || {
+            let _span = tracing::info_span!("request", id = "abc").entered();
+            tracing::warn!(status = 503, "answered");
+        });
+        let line: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(
+            (&line["level"], &line["status"], &line["span"]["id"]),
+            (&"WARN".into(), &503.into(), &"abc".into())
+        );
+    }
+
+    #[test]
+    fn libraries_that_sign_are_never_heard_below_info() {
+        let text = written(Format::Text, "trace", || {
+            tracing::trace!(target: "aws_sigv4::http_request", "secret");
+            tracing::debug!(target: "hyper_util::client", "secret");
+            tracing::trace!(target: "putgate::flow", "heard");
+        });
+        assert!(text.contains("heard") && !text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn the_default_filter_is_silent_about_requests_that_went_well() {
+        let text = written(Format::Text, DEFAULT_FILTER, || {
+            tracing::info!(target: "putgate::access", "well");
+            tracing::warn!(target: "putgate::access", "badly");
+        });
+        assert!(text.contains("badly") && !text.contains("well"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_that_cannot_be_read_is_an_error_that_repeats_it() {
+        assert!(
+            init(Format::Json, "putgate=loud")
+                .unwrap_err()
+                .contains("`putgate=loud`")
+        );
+    }
+}

@@ -70,12 +70,12 @@ CREATE INDEX tickets_unclean ON tickets (closed_at) WHERE state <> 'open' AND cl
 -- Lists, newest first; the second is the backend's view of a whole tenant.
 CREATE INDEX tickets_of_owner ON tickets (tenant, owner, id);
 CREATE INDEX tickets_of_tenant ON tickets (tenant, id);
--- The oldest open ticket of a full slot.
-CREATE INDEX tickets_open ON tickets (tenant, slot, owner, created_at) WHERE state = 'open';
+-- The oldest open tickets of a full slot.
+CREATE INDEX tickets_open ON tickets (tenant, slot, owner, ref, created_at, id) WHERE state = 'open';
 -- Recently refused tickets that still count.
 CREATE INDEX tickets_cooling ON tickets (tenant, owner, cooling_until) WHERE cooling_until IS NOT NULL;
--- Retention.
-CREATE INDEX tickets_closed ON tickets (closed_at) WHERE state <> 'open';
+-- Retention, which waits for the cleaning.
+CREATE INDEX tickets_closed ON tickets (closed_at) WHERE cleaned_at IS NOT NULL;
 
 -- One row per committed upload; the id is its ticket's.
 CREATE TABLE files (
@@ -103,7 +103,7 @@ CREATE TABLE files (
     -- Set: a tombstone. Readers no longer see it; sweep deletes the bytes, then the row.
     ended_at     BIGINT,
     end_reason   TEXT,
-    -- When sweep tries again, after the store refused.
+    -- When sweep deletes the bytes; later when the store refused.
     purge_at     BIGINT,
     event_seq    BIGINT NOT NULL,
     CONSTRAINT files_key_unique UNIQUE (key),
@@ -111,9 +111,12 @@ CREATE TABLE files (
     CONSTRAINT files_disposition_known CHECK (disposition IN ('attachment', 'inline')),
     CONSTRAINT files_end_reason_known CHECK (end_reason IN ('deleted', 'replaced', 'unclaimed')),
     CONSTRAINT files_ended_with_reason CHECK ((ended_at IS NULL) = (end_reason IS NULL)),
+    CONSTRAINT files_purged_when_ended CHECK ((ended_at IS NULL) = (purge_at IS NULL)),
     CONSTRAINT files_claimed_stay CHECK (claimed_at IS NULL OR unclaimed_at IS NULL)
 );
 
+-- What belongs to one app object; and, oldest first, what a new file replaces.
+CREATE INDEX files_of_ref ON files (tenant, slot, owner, ref, committed_at, id) WHERE ended_at IS NULL;
 -- Lists, newest first, of an owner and of a whole tenant, over all slots and in one.
 CREATE INDEX files_of_owner ON files (tenant, owner, committed_at, id) WHERE ended_at IS NULL;
 CREATE INDEX files_of_owner_in_slot ON files (tenant, owner, slot, committed_at, id) WHERE ended_at IS NULL;

@@ -116,9 +116,9 @@ impl Db {
     pub async fn live_files(&self, after: Option<Id>, limit: u32) -> Result<Vec<FileKey>, DbError> {
         let rows: Vec<(Id, String, i64, String)> = sqlx::query_as(
             "SELECT id, key, size, etag FROM files \
-             WHERE ended_at IS NULL AND ($1 IS NULL OR id > $1) ORDER BY id LIMIT $2",
+             WHERE ended_at IS NULL AND id > $1 ORDER BY id LIMIT $2",
         )
-        .bind(after)
+        .bind(after.unwrap_or(Id::nil()))
         .bind(limit)
         .fetch_all(&self.readers)
         .await?;

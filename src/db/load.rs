@@ -6,7 +6,9 @@ use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{DbError, rows};
-use crate::domain::books::{Account, Books, Footprint, IdempotencyKey, Remembered, Scope, Usage};
+use crate::domain::books::{
+    Account, Books, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
+};
 use crate::domain::name::{Id, Ref};
 use crate::domain::time::{Seconds, Timestamp};
 
@@ -24,7 +26,7 @@ pub(super) async fn fill(
     let mut tickets: BTreeSet<Id> = BTreeSet::new();
     let mut files: BTreeSet<Id> = BTreeSet::new();
     let mut cooling = BTreeSet::new();
-    let mut giving_way: BTreeMap<&Scope, usize> = BTreeMap::new();
+    let mut giving_way: BTreeMap<&Scope, GivingWay> = BTreeMap::new();
     let mut retiring: BTreeSet<&Scope> = BTreeSet::new();
     let mut remembered: BTreeSet<&IdempotencyKey> = BTreeSet::new();
     for footprint in footprints {
@@ -34,8 +36,14 @@ pub(super) async fn fill(
         cooling.extend(&footprint.cooling);
         retiring.extend(&footprint.oldest_files);
         remembered.extend(&footprint.idempotency);
-        if let Some((scope, count)) = &footprint.oldest_open {
-            *giving_way.entry(scope).or_default() += count;
+        if let Some(more) = &footprint.giving_way {
+            giving_way
+                .entry(&more.scope)
+                .and_modify(|all| {
+                    all.keep = all.keep.min(more.keep);
+                    all.incoming += more.incoming;
+                })
+                .or_insert_with(|| more.clone());
         }
         if again {
             tickets.extend(&footprint.created);
@@ -45,8 +53,8 @@ pub(super) async fn fill(
     load_tickets(connection, books, &tickets).await?;
     load_files(connection, books, &files).await?;
     load_cooling(connection, books, &cooling, now).await?;
-    for (scope, count) in giving_way {
-        load_oldest_open(connection, books, scope, count).await?;
+    for all in giving_way.values() {
+        load_giving_way(connection, books, all).await?;
     }
     for scope in retiring {
         load_retiring(connection, books, scope).await?;
@@ -143,6 +151,13 @@ async fn load_files(
     Ok(())
 }
 
+/// For each [tenant, owner] of $1 its place and how many closed tickets still count at $2.
+pub(super) const COOLING: &str = "SELECT json_group_array(json_array(key, n)) FROM (\
+           SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
+              WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
+                AND t.cooling_until > $2) AS n \
+           FROM json_each($1) AS k) WHERE n > 0";
+
 async fn load_cooling(
     connection: &mut SqliteConnection,
     books: &mut Books,
@@ -152,17 +167,11 @@ async fn load_cooling(
     if owners.is_empty() {
         return Ok(());
     }
-    let found: String = sqlx::query_scalar(
-        "SELECT json_group_array(json_array(key, n)) FROM (\
-           SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
-              WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
-                AND t.cooling_until > $2) AS n \
-           FROM json_each($1) AS k) WHERE n > 0",
-    )
-    .bind(json!(owners).to_string())
-    .bind(now.millis())
-    .fetch_one(connection)
-    .await?;
+    let found: String = sqlx::query_scalar(COOLING)
+        .bind(json!(owners).to_string())
+        .bind(now.millis())
+        .fetch_one(connection)
+        .await?;
     let found: Vec<(usize, i64)> = serde_json::from_str(&found)
         .map_err(|why| DbError::Inconsistent(format!("cooling tickets: {why}")))?;
     for (index, (tenant, owner)) in owners.iter().enumerate() {
@@ -175,28 +184,39 @@ async fn load_cooling(
     Ok(())
 }
 
-async fn load_oldest_open(
-    connection: &mut SqliteConnection,
-    books: &mut Books,
-    scope: &Scope,
-    count: usize,
-) -> Result<(), DbError> {
-    let reference = scope.reference.clone().flatten();
-    let account = Account::reference(&scope.tenant, &scope.slot, &scope.owner, reference.as_ref());
-    if books.usage(&account).is_ok_and(|usage| usage.open == 0) {
-        return Ok(());
-    }
-    let sql = format!(
+/// The oldest open tickets of a full scope.
+pub(super) fn giving_way_sql() -> String {
+    format!(
         "SELECT {} FROM tickets WHERE state = 'open' AND tenant = $1 AND slot = $2 AND owner = $3 \
          AND ref IS $4 ORDER BY created_at, id LIMIT $5",
         rows::TICKET
-    );
-    let found = sqlx::query(AssertSqlSafe(sql))
+    )
+}
+
+async fn load_giving_way(
+    connection: &mut SqliteConnection,
+    books: &mut Books,
+    all: &GivingWay,
+) -> Result<(), DbError> {
+    let scope = &all.scope;
+    let reference = scope.reference.clone().flatten();
+    let account = Account::reference(&scope.tenant, &scope.slot, &scope.owner, reference.as_ref());
+    // A ticket that the same batch closes otherwise makes room too, so these suffice.
+    let open = books.usage(&account).map_or(0, |usage| usage.open);
+    let incoming = i64::try_from(all.incoming).unwrap_or(i64::MAX);
+    let surplus = open
+        .saturating_add(incoming)
+        .saturating_sub(i64::from(all.keep))
+        .min(open);
+    if surplus <= 0 {
+        return Ok(());
+    }
+    let found = sqlx::query(AssertSqlSafe(giving_way_sql()))
         .bind(scope.tenant.as_str())
         .bind(scope.slot.as_str())
         .bind(scope.owner.as_str())
         .bind(reference.as_ref().map(Ref::as_str))
-        .bind(i64::try_from(count).unwrap_or(i64::MAX))
+        .bind(surplus)
         .fetch_all(connection)
         .await?;
     for row in found {
@@ -208,26 +228,31 @@ async fn load_oldest_open(
     Ok(())
 }
 
+/// The live files of a scope, oldest first.
+pub(super) fn retiring_sql(every_ref: bool) -> String {
+    format!(
+        "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1 AND slot = $2 AND owner = $3{} \
+         ORDER BY committed_at, id LIMIT 10000",
+        rows::FILE,
+        if every_ref { "" } else { " AND ref IS $4" },
+    )
+}
+
 /// The live files of a scope, and the accounts of the refs they are counted in.
 async fn load_retiring(
     connection: &mut SqliteConnection,
     books: &mut Books,
     scope: &Scope,
 ) -> Result<(), DbError> {
-    let sql = format!(
-        "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1 AND owner = $2 AND slot = $3 \
-         AND ($4 OR ref IS $5) ORDER BY committed_at, id LIMIT 10000",
-        rows::FILE
-    );
-    let reference = scope.reference.clone().flatten();
-    let found = sqlx::query(AssertSqlSafe(sql))
+    let sql = retiring_sql(scope.reference.is_none());
+    let mut query = sqlx::query(AssertSqlSafe(sql))
         .bind(scope.tenant.as_str())
-        .bind(scope.owner.as_str())
         .bind(scope.slot.as_str())
-        .bind(scope.reference.is_none())
-        .bind(reference.as_ref().map(Ref::as_str))
-        .fetch_all(&mut *connection)
-        .await?;
+        .bind(scope.owner.as_str());
+    if let Some(reference) = &scope.reference {
+        query = query.bind(reference.as_ref().map(Ref::as_str));
+    }
+    let found = query.fetch_all(&mut *connection).await?;
     let mut accounts = BTreeSet::new();
     for row in found {
         let file = rows::file(&row)?;

@@ -13,7 +13,13 @@ use super::{Db, DbError, writer};
 use crate::clock::Clock;
 use crate::domain::name::Id;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/sqlite");
+/// Our migrations; those of a newer release may be there too, and are judged by
+/// [`check_schema`].
+fn migrations() -> Migrator {
+    let mut ours = sqlx::migrate!("migrations/sqlite");
+    ours.set_ignore_missing(true);
+    ours
+}
 
 /// How hard a commit is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +52,7 @@ impl Db {
         let options = options(settings);
         let mut connection = options.connect().await?;
         if settings.migrate {
-            MIGRATIONS
+            migrations()
                 .run(&mut connection)
                 .await
                 .map_err(|e| DbError::Refused(format!("migration failed: {e}")))?;
@@ -77,7 +83,7 @@ impl Db {
         })
     }
 
-    /// Waits until the writer has answered everybody, then closes.
+    /// Waits until the writer has answered everybody, then closes and gives the lock back.
     pub async fn close(&self) {
         self.writer.close().await;
         self.readers.close().await;
@@ -138,12 +144,18 @@ fn lock(path: &Path) -> Result<File, DbError> {
 
 /// A release runs on its own schema and on the next one.
 async fn check_schema(connection: &mut sqlx::SqliteConnection, path: &Path) -> Result<(), DbError> {
-    let wanted = MIGRATIONS.iter().map(|m| m.version).max().unwrap_or(0);
-    let found: i64 =
+    let wanted = migrations().iter().map(|m| m.version).max().unwrap_or(0);
+    let tables: i64 =
+        sqlx::query_scalar("SELECT count(*) FROM sqlite_schema WHERE name = '_sqlx_migrations'")
+            .fetch_one(&mut *connection)
+            .await?;
+    let found: i64 = if tables == 0 {
+        0
+    } else {
         sqlx::query_scalar("SELECT coalesce(max(version), 0) FROM _sqlx_migrations WHERE success")
             .fetch_one(connection)
-            .await
-            .unwrap_or(0);
+            .await?
+    };
     if (wanted..=wanted + 1).contains(&found) {
         return Ok(());
     }

@@ -57,6 +57,10 @@ fn page<T>(mut rows: Vec<T>, limit: usize) -> Page<T> {
     Page { rows, more }
 }
 
+fn one_slot(slots: Option<&[SlotName]>) -> bool {
+    slots.is_some_and(|slots| slots.len() == 1)
+}
+
 /// One slot by its name, several as a JSON array: one alone can walk an index.
 fn one_or_list(slots: Option<&[SlotName]>) -> Option<String> {
     slots.map(|slots| match slots {
@@ -67,6 +71,46 @@ fn one_or_list(slots: Option<&[SlotName]>) -> Option<String> {
 
 fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
+}
+
+/// The text follows the filter, so that each shape of list walks its own index.
+pub(super) fn tickets_sql(filter: &TicketFilter) -> String {
+    let clauses = [
+        (filter.owner.is_some(), " AND owner = $2"),
+        (one_slot(filter.slots.as_deref()), " AND slot = $3"),
+        (
+            filter.slots.as_ref().is_some_and(|slots| slots.len() != 1),
+            " AND slot IN (SELECT value FROM json_each($3))",
+        ),
+        (filter.reference.is_some(), " AND ref = $4"),
+        (filter.state.is_some(), " AND state = $5"),
+        (filter.after.is_some(), " AND id < $6"),
+    ];
+    let given: String = clauses.iter().filter(|(on, _)| *on).map(|c| c.1).collect();
+    format!(
+        "SELECT {} FROM tickets WHERE tenant = $1{given} ORDER BY id DESC LIMIT $7",
+        rows::TICKET
+    )
+}
+
+/// The text follows the filter, so that each shape of list walks its own index.
+pub(super) fn files_sql(filter: &FileFilter) -> String {
+    let clauses = [
+        (filter.owner.is_some(), " AND owner = $2"),
+        (one_slot(filter.slots.as_deref()), " AND slot = $3"),
+        (
+            filter.slots.as_ref().is_some_and(|slots| slots.len() != 1),
+            " AND slot IN (SELECT value FROM json_each($3))",
+        ),
+        (filter.reference.is_some(), " AND ref = $4"),
+        (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
+    ];
+    let given: String = clauses.iter().filter(|(on, _)| *on).map(|c| c.1).collect();
+    format!(
+        "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1{given} \
+         ORDER BY committed_at DESC, id DESC LIMIT $7",
+        rows::FILE
+    )
 }
 
 impl Db {
@@ -120,22 +164,10 @@ impl Db {
         filter: &TicketFilter,
         limit: usize,
     ) -> Result<Page<Ticket>, DbError> {
-        let by_owner = if filter.owner.is_some() {
-            "owner = $2"
-        } else {
-            "$2 IS NULL"
-        };
-        let sql = format!(
-            "SELECT {} FROM tickets WHERE tenant = $1 AND {by_owner} \
-               AND ($3 IS NULL OR slot IN (SELECT value FROM json_each($3))) AND ($4 IS NULL OR ref = $4) \
-               AND ($5 IS NULL OR state = $5) AND ($6 IS NULL OR id < $6) \
-             ORDER BY id DESC LIMIT $7",
-            rows::TICKET
-        );
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = sqlx::query(AssertSqlSafe(tickets_sql(filter)))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
-            .bind(filter.slots.as_ref().map(|slots| json!(slots).to_string()))
+            .bind(one_or_list(filter.slots.as_deref()))
             .bind(filter.reference.as_ref().map(Ref::as_str))
             .bind(filter.state.map(State::as_str))
             .bind(filter.after)
@@ -146,29 +178,9 @@ impl Db {
         Ok(page(found, limit))
     }
 
-    /// Live files, newest first. The text of the query follows the filter, so that each
-    /// shape walks its own index.
+    /// Live files, newest first.
     pub async fn files(&self, filter: &FileFilter, limit: usize) -> Result<Page<File>, DbError> {
-        let mut sql = format!(
-            "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1",
-            rows::FILE
-        );
-        let one = filter.slots.as_ref().is_some_and(|slots| slots.len() == 1);
-        let clauses = [
-            (filter.owner.is_some(), " AND owner = $2"),
-            (one, " AND slot = $3"),
-            (
-                filter.slots.is_some() && !one,
-                " AND slot IN (SELECT value FROM json_each($3))",
-            ),
-            (filter.reference.is_some(), " AND ref = $4"),
-            (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
-        ];
-        for (_, clause) in clauses.iter().filter(|(given, _)| *given) {
-            sql.push_str(clause);
-        }
-        sql.push_str(" ORDER BY committed_at DESC, id DESC LIMIT $7");
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = sqlx::query(AssertSqlSafe(files_sql(filter)))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
             .bind(one_or_list(filter.slots.as_deref()))

@@ -89,26 +89,30 @@ async fn usage(connection: &mut SqliteConnection, books: &Books) -> Result<(), D
     Ok(())
 }
 
-/// A table's insertable columns.
+/// A table's insertable columns, in two lists.
 struct Table {
     name: &'static str,
     columns: &'static str,
+    more: &'static str,
     width: usize,
 }
 
 const TICKETS: Table = Table {
     name: "tickets",
     columns: super::rows::TICKET,
+    more: "",
     width: 29,
 };
 const FILES: Table = Table {
     name: "files",
     columns: super::rows::FILE,
-    width: 22,
+    more: ", purge_at",
+    width: 23,
 };
 const EVENTS: Table = Table {
     name: "events",
     columns: "id, subject, seq, tenant, kind, body, created_at, state, tries, next_try_at",
+    more: "",
     width: 10,
 };
 
@@ -123,8 +127,8 @@ impl Binds {
     }
 }
 
-/// Inserts rows, many to a statement. A row that is there already is the effect of an
-/// earlier run whose outcome nobody knew.
+/// Inserts rows, many to a statement. Decisions look before they insert, so a row that is
+/// there already was not seen by its decision: nothing of the transaction may stay.
 async fn insert<T>(
     connection: &mut SqliteConnection,
     table: &Table,
@@ -132,12 +136,12 @@ async fn insert<T>(
     bind: fn(&mut Binds, &T) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
     for chunk in rows.chunks(CHUNK) {
-        let mut sql = format!("INSERT INTO {} ({}) VALUES ", table.name, table.columns);
+        let (name, columns, more) = (table.name, table.columns, table.more);
+        let mut sql = format!("INSERT INTO {name} ({columns}{more}) VALUES ");
         let row = format!("({}?)", "?, ".repeat(table.width - 1));
         for n in 0..chunk.len() {
             let _ = write!(sql, "{}{row}", if n == 0 { "" } else { ", " });
         }
-        sql.push_str(" ON CONFLICT DO NOTHING");
         let mut binds = Binds(SqliteArguments::default());
         for row in chunk {
             bind(&mut binds, row)?;
@@ -260,13 +264,15 @@ fn bind_file(to: &mut Binds, f: &File) -> Result<(), DbError> {
     to.add(millis(f.unclaimed_at))?;
     to.add(millis(f.ended_at))?;
     to.add(f.end_reason.map(crate::domain::file::EndReason::as_str))?;
-    to.add(i64::from(f.event_seq))
+    to.add(i64::from(f.event_seq))?;
+    // A file may be committed and replaced by the same batch.
+    to.add(millis(f.ended_at))
 }
 
 async fn update_file(connection: &mut SqliteConnection, f: &File) -> Result<(), DbError> {
-    sqlx::query(
+    let done = sqlx::query(
         "UPDATE files SET ref = $1, claimed_at = $2, unclaimed_at = $3, ended_at = $4, \
-           end_reason = $5, purge_at = coalesce(purge_at, $4), event_seq = $6 \
+           end_reason = $5, purge_at = $4, event_seq = $6 \
          WHERE id = $7 AND ended_at IS NULL",
     )
     .bind(f.reference.as_ref().map(Ref::as_str))
@@ -278,7 +284,14 @@ async fn update_file(connection: &mut SqliteConnection, f: &File) -> Result<(), 
     .bind(f.id)
     .execute(connection)
     .await?;
-    Ok(())
+    if done.rows_affected() == 1 {
+        Ok(())
+    } else {
+        Err(DbError::Unavailable(format!(
+            "file {} moved under its lock",
+            f.id
+        )))
+    }
 }
 
 fn bind_event(to: &mut Binds, e: &Event) -> Result<(), DbError> {
@@ -294,17 +307,17 @@ fn bind_event(to: &mut Binds, e: &Event) -> Result<(), DbError> {
     to.add(e.created_at.millis())
 }
 
+pub(super) const FORGET_TICKETS: &str = "DELETE FROM tickets WHERE id IN (\
+     SELECT t.id FROM tickets AS t \
+     WHERE t.state <> 'open' AND t.closed_at < $1 AND t.cleaned_at IS NOT NULL \
+     LIMIT 500)";
+
 async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), DbError> {
     let query = match what {
         Forget::File(id) => {
             sqlx::query("DELETE FROM files WHERE id = $1 AND ended_at IS NOT NULL").bind(*id)
         }
-        Forget::TicketsClosedBefore(before) => sqlx::query(
-            "DELETE FROM tickets WHERE id IN (SELECT t.id FROM tickets AS t \
-               WHERE t.state <> 'open' AND t.closed_at < $1 AND t.cleaned_at IS NOT NULL \
-                 AND NOT EXISTS (SELECT 1 FROM files AS f WHERE f.id = t.id) LIMIT 500)",
-        )
-        .bind(before.millis()),
+        Forget::TicketsClosedBefore(before) => sqlx::query(FORGET_TICKETS).bind(before.millis()),
         Forget::EventsSettledBefore(before) => sqlx::query(
             "DELETE FROM events WHERE id IN (SELECT id FROM events \
                WHERE state <> 'pending' AND settled_at < $1 LIMIT 500)",

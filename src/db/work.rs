@@ -8,28 +8,49 @@ use crate::domain::name::Id;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
 
+/// Due tickets: at $1 at most $2.
+pub(super) const DUE_TICKETS: &str = "SELECT id FROM tickets \
+     WHERE state = 'open' AND next_check_at <= $1 \
+       AND (lease_until IS NULL OR lease_until <= $1) ORDER BY next_check_at LIMIT $2";
+
+pub(super) fn unclean_sql() -> String {
+    format!(
+        "SELECT {} FROM tickets WHERE state <> 'open' AND cleaned_at IS NULL \
+     ORDER BY closed_at LIMIT $1",
+        rows::TICKET
+    )
+}
+
+pub(super) fn unclaimed_sql() -> String {
+    format!(
+        "SELECT {} FROM files WHERE unclaimed_at <= $1 AND ended_at IS NULL \
+     ORDER BY unclaimed_at LIMIT $2",
+        rows::FILE
+    )
+}
+
+pub(super) fn tombstones_sql() -> String {
+    format!(
+        "SELECT {} FROM files WHERE ended_at IS NOT NULL AND purge_at <= $1 \
+     ORDER BY purge_at LIMIT $2",
+        rows::FILE
+    )
+}
+
 impl Db {
     /// Open tickets whose time to be looked at has come and that nobody is judging.
     pub async fn due_tickets(&self, now: Timestamp, limit: u32) -> Result<Vec<Id>, DbError> {
-        let found = sqlx::query_scalar(
-            "SELECT id FROM tickets WHERE state = 'open' AND next_check_at <= $1 \
-               AND (lease_until IS NULL OR lease_until <= $1) ORDER BY next_check_at LIMIT $2",
-        )
-        .bind(now.millis())
-        .bind(limit)
-        .fetch_all(&self.readers)
-        .await?;
+        let found = sqlx::query_scalar(DUE_TICKETS)
+            .bind(now.millis())
+            .bind(limit)
+            .fetch_all(&self.readers)
+            .await?;
         Ok(found)
     }
 
     /// Closed tickets whose leftovers are still to be removed.
     pub async fn unclean_tickets(&self, limit: u32) -> Result<Vec<Ticket>, DbError> {
-        let sql = format!(
-            "SELECT {} FROM tickets WHERE state <> 'open' AND cleaned_at IS NULL \
-             ORDER BY closed_at LIMIT $1",
-            rows::TICKET
-        );
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = sqlx::query(AssertSqlSafe(unclean_sql()))
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
@@ -38,12 +59,7 @@ impl Db {
 
     /// Live files that nobody claimed in time.
     pub async fn unclaimed_files(&self, now: Timestamp, limit: u32) -> Result<Vec<File>, DbError> {
-        let sql = format!(
-            "SELECT {} FROM files WHERE unclaimed_at <= $1 AND ended_at IS NULL \
-             ORDER BY unclaimed_at LIMIT $2",
-            rows::FILE
-        );
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = sqlx::query(AssertSqlSafe(unclaimed_sql()))
             .bind(now.millis())
             .bind(limit)
             .fetch_all(&self.readers)
@@ -53,12 +69,7 @@ impl Db {
 
     /// Tombstones whose bytes are to be deleted.
     pub async fn tombstones(&self, now: Timestamp, limit: u32) -> Result<Vec<File>, DbError> {
-        let sql = format!(
-            "SELECT {} FROM files WHERE ended_at IS NOT NULL AND purge_at <= $1 \
-             ORDER BY purge_at LIMIT $2",
-            rows::FILE
-        );
-        let found = sqlx::query(AssertSqlSafe(sql))
+        let found = sqlx::query(AssertSqlSafe(tombstones_sql()))
             .bind(now.millis())
             .bind(limit)
             .fetch_all(&self.readers)

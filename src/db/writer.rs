@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -37,6 +38,8 @@ enum Step<'a> {
 struct Job {
     footprint: Footprint,
     deadline: Instant,
+    /// Whether the writer ends after this one's batch.
+    last: bool,
     step: Box<dyn FnMut(Step<'_>) + Send>,
 }
 
@@ -51,7 +54,7 @@ pub(super) fn refusing() -> Queue {
 
 /// Starts the writer; it owns the lock file and ends when every entrance is gone.
 pub(super) fn start(options: SqliteConnectOptions, clock: Clock, ids: Ids, lock: File) -> Queue {
-    let (entrance, queue) = mpsc::channel(QUEUE);
+    let (entrance, mut queue) = mpsc::channel(QUEUE);
     let writer = Writer {
         options,
         connection: None,
@@ -59,8 +62,10 @@ pub(super) fn start(options: SqliteConnectOptions, clock: Clock, ids: Ids, lock:
         ids,
     };
     tokio::spawn(async move {
-        writer.run(queue).await;
+        writer.run(&mut queue).await;
+        // The lock first: who sees the queue closed may open the file again.
         drop(lock);
+        drop(queue);
     });
     Queue(Some(entrance))
 }
@@ -99,20 +104,38 @@ impl Queue {
         let job = Job {
             footprint,
             deadline: Instant::now() + PATIENCE,
+            last: false,
             step: Box::new(step),
         };
-        entrance
-            .try_send(job)
-            .map_err(|_| DbError::Unavailable("too many writes are waiting".into()))?;
-        told.await
-            .map_err(|_| DbError::Unavailable("the writer has stopped".into()))?
+        let stopped = || DbError::Unavailable("the writer has stopped".into());
+        entrance.try_send(job).map_err(|why| match why {
+            TrySendError::Full(_) => DbError::Unavailable("too many writes are waiting".into()),
+            TrySendError::Closed(_) => stopped(),
+        })?;
+        told.await.map_err(|_| stopped())?
     }
 
-    /// Waits until what is queued now has been answered.
+    /// Waits until what is queued now has been answered and the writer has ended.
     pub(super) async fn close(&self) {
-        // A write of nothing is answered after everything before it.
-        let _ = self.write(Footprint::default(), |_, _| ()).await;
+        let Some(entrance) = &self.0 else { return };
+        let last = Job {
+            footprint: Footprint::default(),
+            deadline: Instant::now() + PATIENCE,
+            last: true,
+            step: Box::new(|_| ()),
+        };
+        // An error says that it has ended already.
+        let _ = entrance.send(last).await;
+        entrance.closed().await;
     }
+}
+
+/// How far a transaction came.
+enum Failed {
+    /// Not even to its beginning.
+    ToBegin(DbError),
+    /// Further, and perhaps, unseen, to its end.
+    Midway(DbError),
 }
 
 struct Writer {
@@ -123,9 +146,11 @@ struct Writer {
 }
 
 impl Writer {
-    async fn run(mut self, mut queue: mpsc::Receiver<Job>) {
+    async fn run(mut self, queue: &mut mpsc::Receiver<Job>) {
         let mut batch = Vec::with_capacity(BATCH);
-        while queue.recv_many(&mut batch, BATCH).await > 0 {
+        let mut ending = false;
+        while !ending && queue.recv_many(&mut batch, BATCH).await > 0 {
+            ending = batch.iter().any(|job| job.last);
             let now = Instant::now();
             let (mut live, late): (Vec<_>, Vec<_>) =
                 batch.drain(..).partition(|job| job.deadline > now);
@@ -136,22 +161,10 @@ impl Writer {
             if live.is_empty() {
                 continue;
             }
-            match self.transact(&mut live, false).await {
-                Ok(()) => answer(&mut live, &Ok(())),
-                // One of them spoilt it, or nobody knows whether the COMMIT arrived: each
-                // runs alone, and is a no-op if its effect is there.
-                Err(error) => {
-                    tracing::warn!(%error, members = live.len(), "a batch failed; running its members one by one");
-                    let mut alone: VecDeque<_> = live.into();
-                    while let Some(job) = alone.pop_front() {
-                        let mut job = [job];
-                        let outcome = self.transact(&mut job, true).await;
-                        if let Err(error) = &outcome {
-                            tracing::error!(%error, "a write failed");
-                        }
-                        answer(&mut job, &outcome);
-                    }
-                }
+            if let Err(failed) = self.transact(&mut live, false).await {
+                self.one_by_one(live, &failed).await;
+            } else {
+                answer(&mut live, &Ok(()));
             }
         }
         if let Some(connection) = self.connection.take() {
@@ -159,12 +172,50 @@ impl Writer {
         }
     }
 
-    async fn transact(&mut self, jobs: &mut [Job], again: bool) -> Result<(), DbError> {
+    /// One member spoilt the batch, or nobody knows whether the COMMIT arrived: each runs
+    /// alone, and is a no-op if its effect is there. While no transaction can be begun,
+    /// none of them is to blame, and none would fare better alone.
+    async fn one_by_one(&mut self, mut live: Vec<Job>, failed: &Failed) {
+        let members = live.len();
+        match failed {
+            Failed::ToBegin(error) => {
+                tracing::error!(%error, members, "no transaction could be begun");
+                answer(&mut live, &Err(error.clone()));
+                return;
+            }
+            Failed::Midway(error) => {
+                tracing::warn!(%error, members, "a batch failed; running its members one by one");
+            }
+        }
+        let mut alone: VecDeque<_> = live.into();
+        while let Some(job) = alone.pop_front() {
+            let mut job = [job];
+            match self.transact(&mut job, true).await {
+                Ok(()) => answer(&mut job, &Ok(())),
+                Err(Failed::Midway(error)) => {
+                    tracing::error!(%error, "a write failed");
+                    answer(&mut job, &Err(error));
+                }
+                Err(Failed::ToBegin(error)) => {
+                    tracing::error!(%error, members = alone.len() + 1, "no transaction could be begun");
+                    answer(&mut job, &Err(error.clone()));
+                    answer(alone.make_contiguous(), &Err(error));
+                    return;
+                }
+            }
+        }
+    }
+
+    async fn transact(&mut self, jobs: &mut [Job], again: bool) -> Result<(), Failed> {
         let mut connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => (self.options.connect().await).map_err(|e| Failed::ToBegin(e.into()))?,
         };
-        let outcome = self.on(&mut connection, jobs, again).await;
+        let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection);
+        let outcome = match begun.await {
+            Err(error) => Err(Failed::ToBegin(error.into())),
+            Ok(_) => (self.on(&mut connection, jobs, again).await).map_err(Failed::Midway),
+        };
         if outcome.is_ok() {
             self.connection = Some(connection);
         } else {
@@ -181,9 +232,6 @@ impl Writer {
         jobs: &mut [Job],
         again: bool,
     ) -> Result<(), DbError> {
-        sqlx::query("BEGIN IMMEDIATE")
-            .execute(&mut *connection)
-            .await?;
         let now = self.clock.now();
         let mut books = Books::new(self.ids.clone());
         let footprints: Vec<&Footprint> = jobs.iter().map(|job| &job.footprint).collect();

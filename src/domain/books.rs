@@ -137,8 +137,8 @@ pub struct Footprint {
     pub files: Vec<Id>,
     /// Owners whose recently closed tickets still count.
     pub cooling: Option<(Tenant, Owner)>,
-    /// Open tickets that may have to give way: the scope and how many.
-    pub oldest_open: Option<(Scope, usize)>,
+    /// Open tickets that may have to give way.
+    pub giving_way: Option<GivingWay>,
     /// Live files that may have to give way.
     pub oldest_files: Option<Scope>,
     /// An idempotent mint's memory.
@@ -148,12 +148,24 @@ pub struct Footprint {
     pub created: Vec<Id>,
 }
 
+/// The open tickets of a scope that a mint may cancel: the oldest, until `incoming` more
+/// fit beside at most `keep`.
+#[derive(Clone, Debug)]
+pub struct GivingWay {
+    /// Where.
+    pub scope: Scope,
+    /// How many open tickets the scope may hold.
+    pub keep: u32,
+    /// How many tickets may be new.
+    pub incoming: usize,
+}
+
 /// Rows that have served their time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Forget {
     /// A tombstone whose bytes are gone.
     File(Id),
-    /// Clean closed tickets whose file, if any, is gone too.
+    /// Closed tickets whose leftovers are gone. A file outlives its ticket.
     TicketsClosedBefore(Timestamp),
     /// Delivered and dead events.
     EventsSettledBefore(Timestamp),
@@ -299,15 +311,17 @@ impl Books {
         self.remembered.get(key)
     }
 
-    /// The oldest open ticket of a scope that is not one of `spared`.
-    pub fn oldest_open(&self, scope: &Scope, spared: &[Id]) -> Option<Id> {
-        self.tickets
+    /// The open tickets of a scope that are not one of `spared`, oldest first.
+    pub fn oldest_open(&self, scope: &Scope, spared: &[Id]) -> Vec<Id> {
+        let mut open: Vec<_> = self
+            .tickets
             .values()
             .filter(|t| t.state == State::Open && !spared.contains(&t.id))
             .filter(|t| scope.holds(&t.tenant, &t.slot, &t.owner, t.reference.as_ref()))
             .map(|t| (t.created_at, t.id))
-            .min()
-            .map(|(_, id)| id)
+            .collect();
+        open.sort_unstable();
+        open.into_iter().map(|(_, id)| id).collect()
     }
 
     /// The live files of a scope by (`committed_at`, id), oldest first.

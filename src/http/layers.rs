@@ -44,6 +44,19 @@ impl Default for ShellSettings {
     }
 }
 
+impl ShellSettings {
+    /// A shell for these origins; what is no header value no browser can send.
+    pub fn for_origins(origins: &[String]) -> Self {
+        Self {
+            allowed_origins: origins
+                .iter()
+                .filter_map(|origin| HeaderValue::try_from(origin).ok())
+                .collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Puts the router into its shell. Routes added later are outside, so call this last.
 pub fn wrap(router: Router, settings: &ShellSettings) -> Router {
     let shell = Shell(Arc::new(Rules {
@@ -51,8 +64,9 @@ pub fn wrap(router: Router, settings: &ShellSettings) -> Router {
         ids: RequestIds::default(),
     }));
     let cors = cors(settings.allowed_origins.clone());
-    // One tuple is one layer: axum boxes a service per `layer` call and route.
-    router.layer((shell, cors, DefaultBodyLimit::max(BODY_LIMIT)))
+    // One tuple is one layer: axum boxes a service per `layer` call and route. CORS is
+    // outside, so that a page can also read what a panic or a timeout answered.
+    router.layer((cors, shell, DefaultBodyLimit::max(BODY_LIMIT)))
 }
 
 /// The origins are compared here, not listed for tower-http: a `*` in its list panics, and
@@ -70,7 +84,7 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
             REQUEST_ID,
         ])
         .expose_headers([header::RETRY_AFTER, REQUEST_ID])
-        .max_age(Duration::from_secs(7200))
+        .max_age(Duration::from_hours(2))
 }
 
 #[derive(Debug)]
@@ -258,4 +272,283 @@ fn dressed(mut response: Response, id: HeaderValue) -> Response {
             .or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::problem::Json;
+    use axum::body::Body;
+    use axum::routing::{get, post};
+    use serde_json::{Value, json};
+    use tower::ServiceExt;
+
+    fn router() -> Router {
+        router_with(Duration::from_mins(1))
+    }
+
+    fn router_with(request_timeout: Duration) -> Router {
+        let router = Router::new()
+            .route(
+                "/ok",
+                get(async || "ok").delete(async || StatusCode::NO_CONTENT),
+            )
+            .route("/echo", post(async |Json(body): Json<Value>| Json(body)))
+            .route(
+                "/bytes",
+                post(async |body: bytes::Bytes| body.len().to_string()),
+            )
+            .route(
+                "/axum/{id}",
+                get(async |id: axum::extract::Path<u8>| id.to_string()),
+            )
+            .route(
+                "/cached",
+                get(async || ([(header::CACHE_CONTROL, "max-age=60")], "x")),
+            )
+            .route(
+                "/panic",
+                get(async || -> &'static str { panic!("the {} is out", "secret") }),
+            )
+            .route("/stuck", get(std::future::pending::<()>))
+            .route(
+                "/foreign",
+                get(async || (StatusCode::CONFLICT, Json(json!({"own": 1})))),
+            );
+        wrap(
+            router,
+            &ShellSettings {
+                allowed_origins: vec![
+                    HeaderValue::from_static("https://app.example"),
+                    HeaderValue::from_static("*"),
+                ],
+                request_timeout,
+            },
+        )
+    }
+
+    async fn ask(
+        request: http::request::Builder,
+        body: impl Into<Body>,
+    ) -> (StatusCode, HeaderMap, Value) {
+        ask_of(router(), request, body).await
+    }
+
+    async fn ask_of(
+        router: Router,
+        request: http::request::Builder,
+        body: impl Into<Body>,
+    ) -> (StatusCode, HeaderMap, Value) {
+        let response = router
+            .oneshot(request.body(body.into()).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (
+            parts.status,
+            parts.headers,
+            serde_json::from_slice(&body).unwrap_or_default(),
+        )
+    }
+
+    #[track_caller]
+    fn assert_problem(answer: &(StatusCode, HeaderMap, Value), status: u16, code: &str) {
+        let (got, headers, body) = answer;
+        assert_eq!(
+            (got.as_u16(), &body["status"], &body["code"]),
+            (status, &json!(status), &json!(code))
+        );
+        assert_eq!(headers[header::CONTENT_TYPE], "application/problem+json");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+        assert!(headers.contains_key(REQUEST_ID));
+    }
+
+    #[tokio::test]
+    async fn an_unknown_path_is_a_problem() {
+        assert_problem(&ask(Request::get("/nothing"), "").await, 404, "not-found");
+    }
+
+    #[tokio::test]
+    async fn a_wrong_method_is_a_problem_that_lists_the_right_ones() {
+        let answer = ask(Request::put("/ok"), "").await;
+        assert_problem(&answer, 405, "method-not-allowed");
+        let allow = answer.1[header::ALLOW].to_str().unwrap();
+        assert!(allow.contains("GET") && allow.contains("DELETE"), "{allow}");
+    }
+
+    #[tokio::test]
+    async fn the_framework_s_own_refusals_become_problems() {
+        assert_problem(
+            &ask(Request::get("/axum/x"), "").await,
+            400,
+            "invalid-request",
+        );
+    }
+
+    #[tokio::test]
+    async fn an_error_with_a_body_of_its_own_is_left_alone() {
+        let (status, headers, body) = ask(Request::get("/foreign"), "").await;
+        assert_eq!((status, body), (StatusCode::CONFLICT, json!({"own": 1})));
+        assert_eq!(headers[header::CONTENT_TYPE], "application/json");
+    }
+
+    #[tokio::test]
+    async fn a_body_over_the_limit_is_413_in_every_extractor() {
+        let large = "x".repeat(BODY_LIMIT + 1);
+        let typed = Request::post("/echo").header(header::CONTENT_TYPE, "application/json");
+        assert_problem(&ask(typed, large.clone()).await, 413, "invalid-request");
+        assert_problem(
+            &ask(Request::post("/bytes"), large).await,
+            413,
+            "invalid-request",
+        );
+        let just = ask(Request::post("/bytes"), "x".repeat(BODY_LIMIT)).await;
+        assert_eq!(just.2, json!(BODY_LIMIT));
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_with_the_request_id_and_without_its_words() {
+        let answer = ask(Request::get("/panic").header(REQUEST_ID, "abc"), "").await;
+        assert_problem(&answer, 500, "internal");
+        assert_eq!(answer.2["request_id"], "abc");
+        assert!(!answer.2.to_string().contains("secret"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_takes_too_long_is_answered_503() {
+        let router = router_with(Duration::from_millis(5));
+        let answer = ask_of(router, Request::get("/stuck"), "").await;
+        assert_problem(&answer, 503, "internal");
+        assert_eq!(answer.1[header::RETRY_AFTER], "1");
+    }
+
+    #[tokio::test]
+    async fn a_plain_request_id_comes_back_and_any_other_is_replaced() {
+        let long = "x".repeat(64);
+        for id in ["abc", "A.b_c-9", &long] {
+            assert_eq!(
+                ask(Request::get("/ok").header(REQUEST_ID, id), "").await.1[REQUEST_ID],
+                id
+            );
+        }
+        let longer = "x".repeat(65);
+        for id in ["", "a b", "a\"b", "é", "a/b", &longer] {
+            let answer =
+                ask(Request::get("/ok").header(REQUEST_ID, id), "").await.1[REQUEST_ID].clone();
+            assert!(
+                answer != id && is_plain_id(answer.as_bytes()),
+                "{id:?}: {answer:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn made_request_ids_differ() {
+        let router = router();
+        let ask = async || {
+            router
+                .clone()
+                .oneshot(Request::get("/ok").body(Body::empty()).unwrap())
+                .await
+                .unwrap()
+                .headers()[REQUEST_ID]
+                .clone()
+        };
+        assert_ne!(ask().await, ask().await);
+    }
+
+    #[tokio::test]
+    async fn every_answer_has_the_security_headers_and_is_stored_only_when_it_says_so() {
+        let headers = ask(Request::get("/ok"), "").await.1;
+        assert_eq!(headers[header::X_CONTENT_TYPE_OPTIONS], "nosniff");
+        assert_eq!(headers[header::REFERRER_POLICY], "no-referrer");
+        assert_eq!(headers[header::CACHE_CONTROL], "no-store");
+        let headers = ask(Request::get("/cached"), "").await.1;
+        assert_eq!(headers[header::CACHE_CONTROL], "max-age=60");
+    }
+
+    async fn preflight(origin: &str) -> (StatusCode, HeaderMap, Value) {
+        let request = Request::options("/ok")
+            .header(header::ORIGIN, origin)
+            .header(header::ACCESS_CONTROL_REQUEST_METHOD, "DELETE")
+            .header(
+                header::ACCESS_CONTROL_REQUEST_HEADERS,
+                "authorization,content-type",
+            );
+        ask(request, "").await
+    }
+
+    #[tokio::test]
+    async fn a_listed_origin_passes_its_preflight() {
+        let (status, headers, _) = preflight("https://app.example").await;
+        assert_eq!(status, StatusCode::OK);
+        assert_eq!(
+            headers[header::ACCESS_CONTROL_ALLOW_ORIGIN],
+            "https://app.example"
+        );
+        assert_eq!(
+            headers[header::ACCESS_CONTROL_ALLOW_METHODS],
+            "GET,POST,DELETE"
+        );
+        assert_eq!(
+            headers[header::ACCESS_CONTROL_ALLOW_HEADERS],
+            "authorization,content-type,idempotency-key,x-request-id"
+        );
+        assert_eq!(headers[header::ACCESS_CONTROL_MAX_AGE], "7200");
+        assert!(!headers.contains_key(header::ACCESS_CONTROL_ALLOW_CREDENTIALS));
+    }
+
+    #[tokio::test]
+    async fn an_origin_that_only_resembles_a_listed_one_does_not_pass() {
+        for origin in [
+            "https://app.example.evil",
+            "http://app.example",
+            "https://app.example:444",
+            "https://APP.example",
+            "null",
+            "https://evil.example",
+        ] {
+            for headers in [
+                preflight(origin).await.1,
+                ask(Request::get("/ok").header(header::ORIGIN, origin), "")
+                    .await
+                    .1,
+            ] {
+                assert!(
+                    !headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN),
+                    "{origin}"
+                );
+                assert!(
+                    headers
+                        .get_all(header::VARY)
+                        .iter()
+                        .any(|v| v.to_str().unwrap().contains("origin")),
+                    "{origin}"
+                );
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn problems_and_panics_reach_the_page_that_asked() {
+        for path in ["/ok", "/nothing", "/panic", "/axum/x"] {
+            let headers = ask(
+                Request::get(path).header(header::ORIGIN, "https://app.example"),
+                "",
+            )
+            .await
+            .1;
+            assert_eq!(
+                headers[header::ACCESS_CONTROL_ALLOW_ORIGIN],
+                "https://app.example",
+                "{path}"
+            );
+            assert_eq!(
+                headers[header::ACCESS_CONTROL_EXPOSE_HEADERS],
+                "retry-after,x-request-id",
+                "{path}"
+            );
+        }
+    }
 }

@@ -115,15 +115,23 @@ fn excerpt(text: &str) -> String {
     short
 }
 
-/// Reads JSON; the problem says where it is wrong.
+/// Reads a JSON object; the problem says where it is wrong.
 pub fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
+    // serde would take a list for a struct, field by field.
+    match body.trim_ascii_start().first() {
+        Some(b'{') => {}
+        Some(_) => return Err(Problem::invalid("the body must be a JSON object")),
+        None => {
+            return Err(Problem::invalid(
+                "the body is empty, a JSON object is needed",
+            ));
+        }
+    }
     serde_json::from_slice(body).map_err(|law| {
-        Problem::invalid(format!(
-            "the body is not the JSON expected: {}",
-            excerpt(&law.to_string())
-        ))
-        .with("line", law.line())
-        .with("column", law.column())
+        let words = excerpt(&law.to_string());
+        Problem::invalid(format!("the body is not the JSON expected: {words}"))
+            .with("line", law.line())
+            .with("column", law.column())
     })
 }
 
@@ -163,8 +171,8 @@ async fn read_body(request: Request) -> Result<Bytes, Refusal> {
     }
 }
 
-/// JSON in and out. As an extractor it refuses with problems and keeps the body's bytes
-/// next to their meaning in [`JsonBody`]; as an answer it is `application/json`.
+/// JSON in and out: as an extractor it refuses with problems, as an answer it is
+/// `application/json`. [`JsonBody`] keeps the bytes too.
 #[derive(Clone, Copy, Debug)]
 pub struct Json<T>(pub T);
 
@@ -238,5 +246,245 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for Path<T>
             .await
             .map(|path| Self(path.0))
             .map_err(|_| Problem::not_found())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::Router;
+    use axum::routing::{get, post};
+    use serde::Deserialize;
+    use serde_json::json;
+    use tower::ServiceExt;
+    use uuid::Uuid;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Order {
+        count: u32,
+        #[serde(default)]
+        notes: Value,
+    }
+
+    #[derive(Debug, Deserialize)]
+    struct Page {
+        limit: u32,
+    }
+
+    fn router() -> Router {
+        Router::new()
+            .route(
+                "/orders",
+                post(async |Json(order): Json<Order>| Json(json!([order.count, order.notes]))),
+            )
+            .route("/raw", post(async |body: JsonBody<Order>| body.bytes))
+            .route(
+                "/orders/{id}",
+                get(async |Path(id): Path<Uuid>| id.to_string()),
+            )
+            .route(
+                "/list",
+                get(async |Query(page): Query<Page>| page.limit.to_string()),
+            )
+    }
+
+    async fn ask(
+        request: http::request::Builder,
+        body: impl Into<Body>,
+    ) -> (StatusCode, HeaderMap, Value) {
+        let response = router()
+            .oneshot(request.body(body.into()).unwrap())
+            .await
+            .unwrap();
+        let (parts, body) = response.into_parts();
+        let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
+        (
+            parts.status,
+            parts.headers,
+            serde_json::from_slice(&body).unwrap_or_default(),
+        )
+    }
+
+    async fn order(body: impl Into<Body>) -> (StatusCode, Value) {
+        let request =
+            Request::post("/orders").header(CONTENT_TYPE, "application/json; charset=utf-8");
+        let (status, _, value) = ask(request, body).await;
+        (status, value)
+    }
+
+    #[tokio::test]
+    async fn json_is_read_and_written() {
+        assert_eq!(
+            order(r#"{"count": 3}"#).await,
+            (StatusCode::OK, json!([3, null]))
+        );
+        let request = Request::post("/raw").header(CONTENT_TYPE, "application/json");
+        assert_eq!(ask(request, r#"{"count": 3}"#).await.2, json!({"count": 3}));
+    }
+
+    #[tokio::test]
+    async fn a_body_that_is_not_the_json_expected_is_400_with_its_place() {
+        for (body, words, column) in [
+            ("{", "EOF", 1),
+            (r#"{"count": -1}"#, "u32", 12),
+            (r#"{"count": 1.5}"#, "u32", 13),
+            (r#"{"count": 4294967296}"#, "u32", 20),
+            (r#"{"count": "1"}"#, "u32", 13),
+            (r#"{"count": 1, "count": 2}"#, "duplicate", 20),
+            (r#"{"count": 1, "colour": 2}"#, "unknown field", 21),
+            (r#"{"count": 1} {}"#, "trailing", 14),
+            (
+                "{\"count\": 1, \"notes\": \"\u{0}\"}",
+                "control character",
+                24,
+            ),
+        ] {
+            let (status, problem) = order(body).await;
+            assert_eq!(
+                (status, &problem["code"]),
+                (StatusCode::BAD_REQUEST, &json!("invalid-request")),
+                "{body}"
+            );
+            assert!(
+                problem["detail"].as_str().unwrap().contains(words),
+                "{body}: {problem}"
+            );
+            assert_eq!(problem["column"], column, "{body}: {problem}");
+        }
+        for (body, words) in [
+            ("", "empty"),
+            (" \n", "empty"),
+            ("[1]", "object"),
+            ("null", "object"),
+            ("\u{feff}{}", "object"),
+        ] {
+            let (status, problem) = order(body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{body}");
+            assert!(
+                problem["detail"].as_str().unwrap().contains(words),
+                "{body}: {problem}"
+            );
+        }
+        let (status, _) = order(&b"{\"count\": 1, \"notes\": \"\xff\"}"[..]).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST);
+    }
+
+    #[tokio::test]
+    async fn json_a_thousand_deep_is_400() {
+        for (open, close) in [("[", "]"), ("{\"a\":", "}")] {
+            let body = format!(
+                r#"{{"count": 1, "notes": {}1{}}}"#,
+                open.repeat(1000),
+                close.repeat(1000)
+            );
+            let (status, problem) = order(body).await;
+            assert_eq!(status, StatusCode::BAD_REQUEST, "{problem}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_problem_repeats_no_more_than_an_excerpt_of_the_body() {
+        let (_, problem) = order(format!(r#"{{"{}\u001b[31m": 1}}"#, "é".repeat(5000))).await;
+        assert!(problem["detail"].as_str().unwrap().len() < 300, "{problem}");
+        let (_, problem) = order("{\"\\u001b[31m\": 1}").await;
+        assert!(
+            !problem["detail"].as_str().unwrap().contains('\u{1b}'),
+            "{problem}"
+        );
+    }
+
+    #[tokio::test]
+    async fn another_content_type_or_none_is_415() {
+        for request in [
+            Request::post("/orders"),
+            Request::post("/orders").header(CONTENT_TYPE, "text/plain"),
+            Request::post("/orders").header(CONTENT_TYPE, "application/jsonp"),
+            Request::post("/orders").header(CONTENT_TYPE, "application/x-www-form-urlencoded"),
+        ] {
+            let (status, headers, problem) = ask(request, r#"{"count": 1}"#).await;
+            assert_eq!(status, StatusCode::UNSUPPORTED_MEDIA_TYPE);
+            assert_eq!(headers[CONTENT_TYPE], "application/problem+json");
+            assert_eq!(
+                (&problem["code"], &problem["status"]),
+                (&json!("invalid-request"), &json!(415))
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_path_or_query_that_cannot_be_read_is_404_or_400() {
+        let id = "0190b5a0-0000-7000-8000-000000000000";
+        assert_eq!(
+            ask(Request::get(format!("/orders/{id}")), "").await.0,
+            StatusCode::OK
+        );
+        for bad in ["x", "%00", "%ff", &id[1..], "..%2f"] {
+            let (status, _, problem) = ask(Request::get(format!("/orders/{bad}")), "").await;
+            assert_eq!(
+                (status, &problem["code"]),
+                (StatusCode::NOT_FOUND, &json!("not-found")),
+                "{bad}"
+            );
+        }
+        assert_eq!(
+            ask(Request::get("/list?limit=3"), "").await.0,
+            StatusCode::OK
+        );
+        for bad in [
+            "",
+            "?limit",
+            "?limit=x",
+            "?limit=-1",
+            "?limit=1&limit=2",
+            "?limit=%ff",
+        ] {
+            let (status, _, problem) = ask(Request::get(format!("/list{bad}")), "").await;
+            assert_eq!(
+                (status, &problem["code"]),
+                (StatusCode::BAD_REQUEST, &json!("invalid-request")),
+                "{bad}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_401_challenges_and_names_an_error_only_for_a_token() {
+        let problem = Problem::new(Code::Unauthenticated, "x");
+        let challenge =
+            |problem: Problem| problem.into_response().headers()[WWW_AUTHENTICATE].clone();
+        assert_eq!(challenge(problem.clone()), "Bearer");
+        assert_eq!(
+            challenge(problem.with("error", "invalid_token")),
+            "Bearer error=\"invalid_token\""
+        );
+    }
+
+    #[test]
+    fn a_429_and_a_503_say_when_to_come_back() {
+        let after = |problem: Problem| problem.into_response().headers().get(RETRY_AFTER).cloned();
+        assert_eq!(
+            after(Problem::new(Code::TooManyOpenTickets, "x")).unwrap(),
+            "5"
+        );
+        assert_eq!(
+            after(Problem::new(Code::StorageUnavailable, "x")).unwrap(),
+            "1"
+        );
+        assert_eq!(
+            after(Problem::new(Code::DatabaseUnavailable, "x").with("retry_after", 7)).unwrap(),
+            "7"
+        );
+        assert_eq!(after(Problem::not_found()), None);
+    }
+
+    #[test]
+    fn every_problem_is_problem_json_that_nobody_stores() {
+        for code in Code::ALL {
+            let response = Problem::new(*code, "x").into_response();
+            assert_eq!(response.status().as_u16(), code.status());
+            assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
+            assert_eq!(response.headers()[CACHE_CONTROL], "no-store");
+        }
     }
 }

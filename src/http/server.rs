@@ -276,3 +276,301 @@ impl AsyncWrite for Paced {
         self.stream.is_write_vectored()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::routing::{get, post};
+    use futures_util::StreamExt;
+    use std::sync::Mutex;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::{Notify, oneshot};
+    use tokio::task::JoinHandle;
+
+    /// A server on a free port, and the two signals its `/held` route waits on.
+    struct Running {
+        at: SocketAddr,
+        entered: Arc<Notify>,
+        release: Arc<Notify>,
+        stop: oneshot::Sender<()>,
+        done: JoinHandle<io::Result<()>>,
+    }
+
+    async fn start(limits: Limits) -> Running {
+        let (entered, release) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let signals = (Arc::clone(&entered), Arc::clone(&release));
+        let pieces = signals.clone();
+        let router = Router::new()
+            .route("/", get(async || "hello"))
+            .route(
+                "/peer",
+                get(async |ConnectInfo(peer): ConnectInfo<SocketAddr>| peer.to_string()),
+            )
+            .route(
+                "/held",
+                get(async move || {
+                    signals.0.notify_one();
+                    signals.1.notified().await;
+                    "finished"
+                }),
+            )
+            .route(
+                "/pieces",
+                post(async move |body: Body| {
+                    let (mut body, mut got) = (body.into_data_stream(), Vec::new());
+                    pieces.0.notify_one();
+                    while let Some(piece) = body.next().await {
+                        got.extend(piece.unwrap());
+                        pieces.0.notify_one();
+                    }
+                    pieces.1.notified().await;
+                    got
+                }),
+            );
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let at = listener.local_addr().unwrap();
+        let (stop, stopped) = oneshot::channel();
+        let shutdown = async { drop(stopped.await) };
+        let done = tokio::spawn(serve(listener, router, shutdown, limits));
+        Running {
+            at,
+            entered,
+            release,
+            stop,
+            done,
+        }
+    }
+
+    /// Limits that no test waits for, but for the ones it sets.
+    fn patient() -> Limits {
+        Limits {
+            head_timeout: Duration::from_mins(10),
+            idle_timeout: Duration::from_mins(10),
+            ..Limits::default()
+        }
+    }
+
+    async fn send(stream: &mut TcpStream, text: &str) {
+        stream.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads until `end` was seen.
+    async fn read_to(stream: &mut TcpStream, end: &str) -> String {
+        let mut got = Vec::new();
+        while !String::from_utf8_lossy(&got).ends_with(end) {
+            assert_ne!(
+                stream.read_buf(&mut got).await.unwrap(),
+                0,
+                "closed after {got:?}"
+            );
+        }
+        String::from_utf8(got).unwrap()
+    }
+
+    /// Reads until the peer closes; a reset is a close too.
+    async fn rest(stream: &mut TcpStream) -> String {
+        let mut got = Vec::new();
+        while let Ok(1..) = stream.read_buf(&mut got).await {}
+        String::from_utf8(got).unwrap()
+    }
+
+    /// The server neither says anything nor hangs up, for as long as a limit of zero would
+    /// take to strike.
+    async fn assert_silent(stream: &mut TcpStream) {
+        let read = tokio::time::timeout(Duration::from_millis(20), stream.read_u8()).await;
+        assert!(read.is_err(), "{read:?}");
+    }
+
+    const GET: &str = "GET / HTTP/1.1\r\nhost: x\r\n\r\n";
+
+    #[tokio::test]
+    async fn a_connection_is_kept_for_the_next_request() {
+        let server = start(patient()).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        for _ in 0..3 {
+            send(&mut stream, GET).await;
+            assert!(
+                read_to(&mut stream, "hello")
+                    .await
+                    .starts_with("HTTP/1.1 200")
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn handlers_know_their_peer() {
+        let server = start(patient()).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        send(&mut stream, "GET /peer HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        let own = stream.local_addr().unwrap().to_string();
+        read_to(&mut stream, &own).await;
+    }
+
+    #[tokio::test]
+    async fn a_head_that_does_not_end_is_cut_although_idle_connections_may_wait() {
+        let limits = Limits {
+            head_timeout: Duration::from_millis(50),
+            ..patient()
+        };
+        let server = start(limits).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        send(&mut stream, "GET / HTTP/1.1\r\n").await;
+        assert_eq!(rest(&mut stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_head_that_drips_is_cut_too() {
+        let limits = Limits {
+            head_timeout: Duration::from_millis(100),
+            ..patient()
+        };
+        let server = start(limits).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        send(&mut stream, GET).await;
+        read_to(&mut stream, "hello").await;
+        send(&mut stream, "GET / HTTP/1.1\r\n").await;
+        let begun = std::time::Instant::now();
+        let mut drip = tokio::time::interval(Duration::from_millis(10));
+        // The head is endless; only the server can end this loop.
+        while stream.write_all(b"x: y\r\n").await.is_ok() {
+            drip.tick().await;
+            assert!(begun.elapsed() < Duration::from_secs(20), "never cut");
+        }
+    }
+
+    #[tokio::test]
+    async fn the_limit_on_heads_is_for_heads_alone() {
+        let limits = Limits {
+            head_timeout: Duration::ZERO,
+            ..patient()
+        };
+        let server = start(limits).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        for body in ["ab", "cd"] {
+            send(
+                &mut stream,
+                "POST /pieces HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n",
+            )
+            .await;
+            for piece in [&body[..1], &body[1..]] {
+                server.entered.notified().await;
+                assert_silent(&mut stream).await;
+                send(&mut stream, piece).await;
+            }
+            server.entered.notified().await;
+            assert_silent(&mut stream).await;
+            server.release.notify_one();
+            read_to(&mut stream, body).await;
+            assert_silent(&mut stream).await;
+        }
+    }
+
+    #[tokio::test]
+    async fn an_idle_connection_is_closed_in_time() {
+        let limits = Limits {
+            idle_timeout: Duration::from_millis(20),
+            ..patient()
+        };
+        let server = start(limits).await;
+        let mut fresh = TcpStream::connect(server.at).await.unwrap();
+        assert_eq!(rest(&mut fresh).await, "");
+        let mut used = TcpStream::connect(server.at).await.unwrap();
+        send(&mut used, GET).await;
+        assert!(rest(&mut used).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn a_head_over_the_limit_is_431() {
+        let server = start(patient()).await;
+        let headers = |bytes: usize| {
+            format!(
+                "GET / HTTP/1.1\r\nhost: x\r\nx: {}\r\n\r\n",
+                "y".repeat(bytes)
+            )
+        };
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        send(&mut stream, &headers(31 * 1024)).await;
+        read_to(&mut stream, "hello").await;
+        // Without its end: a server that closes with bytes unread resets the connection.
+        send(&mut stream, headers(32 * 1024).trim_end()).await;
+        assert!(rest(&mut stream).await.starts_with("HTTP/1.1 431"));
+    }
+
+    #[tokio::test]
+    async fn shutdown_finishes_the_request_in_flight_and_takes_no_other() {
+        let server = start(patient()).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        send(&mut stream, "GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        server.entered.notified().await;
+        // Idle connections close on shutdown: that it happened is seen on this one.
+        let mut idle = TcpStream::connect(server.at).await.unwrap();
+        send(&mut idle, GET).await;
+        read_to(&mut idle, "hello").await;
+        server.stop.send(()).unwrap();
+        assert_eq!(rest(&mut idle).await, "");
+        assert!(TcpStream::connect(server.at).await.is_err());
+        assert!(!server.done.is_finished());
+        server.release.notify_one();
+        assert!(rest(&mut stream).await.ends_with("finished"));
+        server.done.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn shutdown_closes_a_connection_that_never_spoke() {
+        let server = start(patient()).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        // A second one that is answered: the first has been accepted by then.
+        let mut second = TcpStream::connect(server.at).await.unwrap();
+        send(&mut second, GET).await;
+        read_to(&mut second, "hello").await;
+        server.stop.send(()).unwrap();
+        assert_eq!(rest(&mut stream).await, "");
+        server.done.await.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_request_that_outlasts_the_grace_is_cut() {
+        let server = start(Limits {
+            grace: Duration::from_millis(20),
+            ..patient()
+        })
+        .await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        send(&mut stream, "GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        server.entered.notified().await;
+        server.stop.send(()).unwrap();
+        server.done.await.unwrap().unwrap();
+        assert_eq!(rest(&mut stream).await, "");
+    }
+
+    #[tokio::test]
+    async fn a_connection_over_the_limit_waits_for_a_place() {
+        let server = start(Limits {
+            max_connections: 1,
+            ..patient()
+        })
+        .await;
+        let mut first = TcpStream::connect(server.at).await.unwrap();
+        send(&mut first, "GET /held HTTP/1.1\r\nhost: x\r\n\r\n").await;
+        server.entered.notified().await;
+        let order = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&order);
+        let at = server.at;
+        let second = tokio::spawn(async move {
+            let mut stream = TcpStream::connect(at).await.unwrap();
+            send(&mut stream, GET).await;
+            read_to(&mut stream, "hello").await;
+            seen.lock().unwrap().push("second");
+        });
+        // Time for a server without the limit to answer the second one.
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        order.lock().unwrap().push("first");
+        server.release.notify_one();
+        read_to(&mut first, "finished").await;
+        drop(first);
+        second.await.unwrap();
+        assert_eq!(*order.lock().unwrap(), ["first", "second"]);
+    }
+}

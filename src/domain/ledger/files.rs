@@ -71,8 +71,14 @@ pub fn claim(
                 Problem::new(Code::ClaimConflict, detail).with("file", id.to_string())
             ));
         }
-        if file.reference != claim.reference {
+        if file.reference != claim.reference && moving.iter().all(|f| f.id != *id) {
             moving.push(file);
+        }
+    }
+    for file in &moving {
+        for reference in [None, claim.reference.as_ref()] {
+            let account = Account::reference(&file.tenant, &file.slot, &file.owner, reference);
+            books.usage(&account)?;
         }
     }
     for (slot, bound) in &claim.slots {
@@ -104,7 +110,6 @@ pub fn claim(
             claim.reference.as_ref(),
         );
         let size = counted(file.size);
-        books.usage(&from)?;
         books.post(&from, |usage| {
             usage.files -= 1;
             usage.stored -= size;

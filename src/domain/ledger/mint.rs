@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::accounts;
 use super::end::end_ticket;
 use crate::domain::books::{
-    Account, Books, Footprint, IdempotencyKey, Remembered, Scope, Stale, Usage, counted,
+    Account, Books, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Stale, Usage, counted,
 };
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::problem::{Code, Problem};
@@ -85,8 +85,11 @@ impl Mint {
             )
             .to_vec(),
             cooling: Some((self.tenant.clone(), self.owner.clone())),
-            oldest_open: (self.policy.on_full == OnFull::Replace)
-                .then(|| (self.scope(), self.files.len())),
+            giving_way: (self.policy.on_full == OnFull::Replace).then(|| GivingWay {
+                scope: self.scope(),
+                keep: self.policy.max_entries,
+                incoming: self.files.len(),
+            }),
             idempotency: self.idempotency.as_ref().map(|(key, _)| key.clone()),
             created: self.files.iter().flatten().map(|file| file.id).collect(),
             ..Footprint::default()
@@ -189,19 +192,25 @@ fn mint_one(
         ));
     }
     let policy = &mint.policy;
-    // In a slot that replaces, the oldest pick gives way before the limits are looked at,
-    // but never one of the same request.
-    let victim = (policy.on_full == OnFull::Replace
-        && books.usage(&by_ref)?.open >= i64::from(policy.max_entries))
-    .then(|| books.oldest_open(&mint.scope(), own))
-    .flatten();
-    let freed = victim
-        .and_then(|id| books.ticket(id))
-        .map_or(Usage::default(), |t| Usage {
-            open: 1,
-            reserved: counted(t.size),
-            ..Usage::default()
-        });
+    // In a slot that replaces, the oldest picks give way before the limits are looked at,
+    // but never one of the same request. There is more than one when the configuration
+    // has become tighter.
+    let surplus = match policy.on_full {
+        OnFull::Reject => 0,
+        OnFull::Replace => books.usage(&by_ref)?.open + 1 - i64::from(policy.max_entries),
+    };
+    let mut victims = Vec::new();
+    if let Ok(surplus) = usize::try_from(surplus)
+        && surplus > 0
+    {
+        victims = books.oldest_open(&mint.scope(), own);
+        victims.truncate(surplus);
+    }
+    let mut freed = Usage::default();
+    for victim in victims.iter().filter_map(|id| books.ticket(*id)) {
+        freed.open += 1;
+        freed.reserved += counted(victim.size);
+    }
     let room = Room {
         reference: less(books.usage(&by_ref)?, freed),
         owner: less(books.usage(&by_owner)?, freed),
@@ -210,7 +219,7 @@ fn mint_one(
     if let Err(problem) = admit(policy, &room, file.size) {
         return Ok(Err(problem));
     }
-    if let Some(id) = victim {
+    for id in victims {
         let detail = "a newer pick took its place";
         end_ticket(
             books,
