@@ -6,7 +6,7 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createHash, randomBytes } from "node:crypto";
 import { openSync } from "node:fs";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -200,6 +200,32 @@ test("a_checksum_goes_with_the_ticket_and_with_the_bytes", async (t) => {
   assert.equal(outcome.file.name, "words.txt");
   assert.equal(outcome.file.sha256, digest);
   assert.deepEqual(outcome.phases, ["hashing", "uploading", "verifying"]);
+});
+
+test("the_page_in_the_clients_readme_uploads", async (t) => {
+  const readme = await readFile(new URL("../../client-js/README.md", import.meta.url), "utf8");
+  const here = [
+    ["https://uploads.example.com", urls.url],
+    ["/putgate-client.js", "/client/putgate-client.js"],
+    ['(await fetch("/upload-token")).text()', '(await (await fetch("/dev/token?sub=readme")).json()).token'],
+  ];
+  const example = here.reduce((text, [theirs, ours]) => {
+    assert.ok(text.includes(theirs), `the example has ${theirs}`);
+    return text.replace(theirs, ours);
+  }, /^```html\n(.*?)^```$/ms.exec(readme)[1]);
+  // Any document of the origin will do as a place for the example; its policy is not the example's.
+  const context = await browser.newContext({ bypassCSP: true });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  await page.goto(`${urls.url}/livez`);
+  await page.setContent(example);
+  const pick = (name, buffer) => page.setInputFiles("#photo", { name, mimeType: "image/png", buffer });
+  await pick("harbour.png", picture(64, 64, [24, 120, 160]));
+  await page.locator("#said").filter({ hasText: "harbour.png is in: image/png" }).waitFor();
+  assert.equal(await page.locator("#bar").evaluate((bar) => bar.value), 1);
+  await pick("x.png", Buffer.from("<!doctype html><p>no picture</p>"));
+  await page.locator("#said").filter({ hasText: /x\.png was refused: .*text\/html/ }).waitFor();
 });
 
 test("a_keyboard_alone_reaches_the_slots_and_the_file_picker", async (t) => {
