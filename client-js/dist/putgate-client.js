@@ -371,9 +371,9 @@ async function sendParts(api, id, plan, file, tell, outer) {
     const numbers = Array.from({ length: Math.min(SIGN_AHEAD, count - first + 1) }, (_, i) => first + i);
     const answer = sign(api, id, numbers, inner.signal);
     for (const number of numbers) {
-      const one = answer.then(({ parts, expires_in }) => {
+      const one = answer.then(({ transfer, parts }) => {
         const part = parts?.find((candidate) => candidate.number === number);
-        return part ? { ...part, good: goodUntil(api, expires_in) } : null;
+        return part && transfer ? { ...part, good: goodUntil(api, transfer.expires_in) } : null;
       });
       one.catch(() => {
       });
@@ -451,15 +451,7 @@ function origin() {
   return globalThis.location?.origin ?? "this origin";
 }
 async function sign(api, id, parts, signal) {
-  const answer = await api.call("POST", `/v1/tickets/${id}/sign`, { body: parts ? { parts } : {}, signal });
-  const object = objectOf(answer);
-  const transfer = object.transfer ?? (object.kind ? object : void 0);
-  const holder = transfer?.kind === "multipart" ? transfer : object;
-  return {
-    ...transfer ? { transfer } : {},
-    ...holder.parts ? { parts: holder.parts } : {},
-    expires_in: holder.expires_in ?? 900
-  };
+  return objectOf(await api.call("POST", `/v1/tickets/${id}/sign`, { body: parts ? { parts } : {}, signal }));
 }
 async function complete(api, id, signal) {
   let answer = await api.call("POST", `/v1/tickets/${id}/complete?wait=${WAIT}`, { signal });

@@ -15,6 +15,10 @@ export interface Slot {
   max_entries: number;
   on_full: "reject" | "replace";
   auto_upload: boolean;
+  /** Bytes per owner; absent or null: no bound. */
+  quota?: number | null;
+  /** What the caller has used of it, for the null ref. */
+  usage: { open_tickets: number; files: number; reserved_bytes: number; stored_bytes: number };
   [member: string]: unknown;
 }
 

@@ -169,9 +169,9 @@ async function sendParts(
     const numbers = Array.from({ length: Math.min(SIGN_AHEAD, count - first + 1) }, (_, i) => first + i);
     const answer = sign(api, id, numbers, inner.signal);
     for (const number of numbers) {
-      const one = answer.then(({ parts, expires_in }) => {
+      const one = answer.then(({ transfer, parts }) => {
         const part = parts?.find((candidate) => candidate.number === number);
-        return part ? { ...part, good: goodUntil(api, expires_in) } : null;
+        return part && transfer ? { ...part, good: goodUntil(api, transfer.expires_in) } : null;
       });
       // A worker that stopped early leaves its promise unread.
       one.catch(() => {});
@@ -283,24 +283,15 @@ function origin(): string {
   return (globalThis as { location?: { origin?: string } }).location?.origin ?? "this origin";
 }
 
-/** What `sign` answers: a ticket's transfer anew, or the parts asked for. */
+/** What `sign` answers: the ticket with its transfer anew, and the parts asked for. */
 interface SignAnswer {
   transfer?: Transfer;
   parts?: SignedPart[];
-  expires_in: number;
 }
 
-/** Fresh URLs. They are read from the ticket's `transfer` or, where `sign` answers it bare, from the top. */
+/** Fresh URLs. */
 async function sign(api: Api, id: string, parts: number[] | undefined, signal?: AbortSignal): Promise<SignAnswer> {
-  const answer = await api.call("POST", `/v1/tickets/${id}/sign`, { body: parts ? { parts } : {}, signal });
-  const object = objectOf<Partial<SignAnswer> & Partial<Transfer>>(answer);
-  const transfer = object.transfer ?? (object.kind ? (object as Transfer) : undefined);
-  const holder = transfer?.kind === "multipart" ? transfer : object;
-  return {
-    ...(transfer ? { transfer } : {}),
-    ...(holder.parts ? { parts: holder.parts } : {}),
-    expires_in: holder.expires_in ?? 900,
-  };
+  return objectOf<SignAnswer>(await api.call("POST", `/v1/tickets/${id}/sign`, { body: parts ? { parts } : {}, signal }));
 }
 
 /** Asks for the verdict until there is one. */

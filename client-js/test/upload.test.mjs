@@ -251,7 +251,7 @@ function multipart(count, { size = 10, file = count * size, put = () => answer(2
     [MINT]: answer(201, { tickets: [{ id: "t1", state: "open", transfer }], errors: [] }),
     [SIGN]: ({ body }) => {
       const parts = JSON.parse(body).parts.map((number) => ({ number, size, url: `store:${number}`, headers: {} }));
-      return answer(200, { parts, expires_in: 900 });
+      return answer(200, { id: "t1", state: "open", transfer, parts });
     },
     [PUT]: put,
   });

@@ -1,11 +1,12 @@
 // The README's story in a real browser: drop a picture, see it committed; drop a disguised page, see why not.
 //
 // PUTGATE_BIN: the binary (default target/debug/putgate). CHROMIUM: the browser (default /usr/bin/chromium).
-// SCREENSHOTS: where the pictures go (default screenshots/ beside this file).
+// SCREENSHOTS: where the pictures and the server's log go (default screenshots/ beside this file).
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, rm } from "node:fs/promises";
+import { createHash, randomBytes } from "node:crypto";
+import { openSync } from "node:fs";
+import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -26,7 +27,7 @@ before(async () => {
   await mkdir(SCREENSHOTS, { recursive: true });
   data = await mkdtemp(join(tmpdir(), "putgate-browser-"));
   const flags = ["dev", "--listen", "127.0.0.1:0", "--store-listen", "127.0.0.1:0", "--data", data];
-  server = spawn(BINARY, flags, { stdio: ["ignore", "pipe", "inherit"] });
+  server = spawn(BINARY, flags, { stdio: ["ignore", "pipe", openSync(join(SCREENSHOTS, "server.log"), "w")] });
   urls = JSON.parse(await firstLine(server));
   browser = await chromium.launch({
     executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
@@ -75,6 +76,50 @@ test("a_web_page_named_png_is_refused_with_the_servers_reason", async (t) => {
   assert.ok(reason.includes(problem.reason), `“${reason}” holds “${problem.reason}”`);
   assert.equal(await page.locator(".gallery-item").count(), 0);
   await shoot(page, "rejected");
+});
+
+test("a_large_picture_goes_up_in_parts", async (t) => {
+  const { page, puts } = await open(t, { slot: "photos" });
+  // Noise does not shrink: 9.2 MB, over the slot's part size of 8 MiB and below its 10 MB.
+  const large = picture(1700, 1800, null);
+  assert.ok(large.length > 8 * 1024 * 1024 && large.length < 10_000_000);
+  await page.setInputFiles("#file", { name: "noise.png", mimeType: "image/png", buffer: large });
+  await state(page, "noise.png", "committed");
+  assert.deepEqual(puts.map((url) => new URL(url).searchParams.get("partNumber")).sort(), ["1", "2"]);
+  await thumbnail(page, "noise.png");
+  assert.match(await item(page, "noise.png").locator(".gallery-facts").innerText(), /1700 × 1800/);
+});
+
+test("many_files_and_long_names_stay_inside_their_boxes", async (t) => {
+  const { page, puts } = await open(t, { slot: "documents" });
+  const files = Array.from({ length: 14 }, (_, n) => ({
+    name: n === 3 ? `minutes-of-the-${"very-".repeat(30)}long-meeting.txt` : `minutes-${n}.txt`,
+    mimeType: "text/plain",
+    buffer: Buffer.from(`what was said at meeting ${n}\n`),
+  }));
+  await page.setInputFiles("#file", files);
+  for (const { name } of files) await state(page, name, "committed");
+  assert.equal(puts.length, 14);
+  await page.locator(".gallery-item").nth(11).waitFor();
+  await page.locator("#usage").filter({ hasText: "14 of 20" }).waitFor();
+  await shoot(page, "many");
+  await page.getByRole("button", { name: "Load more" }).click();
+  await page.locator(".gallery-item").nth(13).waitFor();
+  await page.locator("#more").waitFor({ state: "hidden" });
+});
+
+test("a_full_slot_says_so", async (t) => {
+  const { page } = await open(t, { slot: "photos" });
+  const files = Array.from({ length: 6 }, (_, n) => ({
+    name: `picture-${n}.png`, mimeType: "image/png", buffer: picture(160 + 20 * n, 120, [40 * n, 90, 200 - 30 * n]),
+  }));
+  await page.setInputFiles("#file", files.slice(0, 5));
+  for (const { name } of files.slice(0, 5)) await state(page, name, "committed");
+  await page.setInputFiles("#file", files.slice(5));
+  await state(page, "picture-5.png", "rejected");
+  assert.match(await row(page, "picture-5.png").locator(".reason").innerText(), /slot-full/);
+  await page.locator("#usage").filter({ hasText: "5 of 5" }).waitFor();
+  await shoot(page, "full");
 });
 
 test("a_dropped_picture_is_uploaded", async (t) => {
@@ -155,6 +200,32 @@ test("a_checksum_goes_with_the_ticket_and_with_the_bytes", async (t) => {
   assert.equal(outcome.file.name, "words.txt");
   assert.equal(outcome.file.sha256, digest);
   assert.deepEqual(outcome.phases, ["hashing", "uploading", "verifying"]);
+});
+
+test("the_page_in_the_clients_readme_uploads", async (t) => {
+  const readme = await readFile(new URL("../../client-js/README.md", import.meta.url), "utf8");
+  const here = [
+    ["https://uploads.example.com", urls.url],
+    ["/putgate-client.js", "/client/putgate-client.js"],
+    ['(await fetch("/upload-token")).text()', '(await (await fetch("/dev/token?sub=readme")).json()).token'],
+  ];
+  const example = here.reduce((text, [theirs, ours]) => {
+    assert.ok(text.includes(theirs), `the example has ${theirs}`);
+    return text.replace(theirs, ours);
+  }, /^```html\n(.*?)^```$/ms.exec(readme)[1]);
+  // Any document of the origin will do as a place for the example; its policy is not the example's.
+  const context = await browser.newContext({ bypassCSP: true });
+  t.after(() => context.close());
+  const page = await context.newPage();
+  page.setDefaultTimeout(PATIENCE);
+  await page.goto(`${urls.url}/livez`);
+  await page.setContent(example);
+  const pick = (name, buffer) => page.setInputFiles("#photo", { name, mimeType: "image/png", buffer });
+  await pick("harbour.png", picture(64, 64, [24, 120, 160]));
+  await page.locator("#said").filter({ hasText: "harbour.png is in: image/png" }).waitFor();
+  assert.equal(await page.locator("#bar").evaluate((bar) => bar.value), 1);
+  await pick("x.png", Buffer.from("<!doctype html><p>no picture</p>"));
+  await page.locator("#said").filter({ hasText: /x\.png was refused: .*text\/html/ }).waitFor();
 });
 
 test("a_keyboard_alone_reaches_the_slots_and_the_file_picker", async (t) => {
@@ -246,8 +317,25 @@ async function shoot(page, name) {
   }
 }
 
-/** A valid PNG: a sky of this colour over a darker ground. */
-function picture(width, height, [red, green, blue]) {
+/** A valid PNG: a sky of this colour over a darker ground, or noise. */
+function picture(width, height, colour) {
+  const lines = colour ? landscape(width, height, colour) : noise(width, height);
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 2, 0, 0, 0], 8);
+  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
+  return Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", deflateSync(lines)), chunk("IEND", Buffer.alloc(0))]);
+}
+
+/** A PNG line is a filter byte, 0 for none, and three bytes a pixel. */
+function noise(width, height) {
+  const lines = randomBytes(height * (1 + 3 * width));
+  for (let y = 0; y < height; y += 1) lines[y * (1 + 3 * width)] = 0;
+  return lines;
+}
+
+function landscape(width, height, [red, green, blue]) {
   const lines = Buffer.alloc(height * (1 + 3 * width));
   for (let y = 0; y < height; y += 1) {
     for (let x = 0; x < width; x += 1) {
@@ -257,12 +345,7 @@ function picture(width, height, [red, green, blue]) {
       [red, green, blue].forEach((colour, i) => (lines[at + i] = Math.min(255, colour * shade)));
     }
   }
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([8, 2, 0, 0, 0], 8);
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", deflateSync(lines)), chunk("IEND", Buffer.alloc(0))]);
+  return lines;
 }
 
 function chunk(type, content) {
@@ -279,6 +362,6 @@ function firstLine(child) {
   return new Promise((resolve, reject) => {
     createInterface({ input: child.stdout }).once("line", resolve);
     child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it was ready`)));
+    child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it was ready; see server.log`)));
   });
 }

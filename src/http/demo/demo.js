@@ -46,29 +46,30 @@ const list = (items, word) => new Intl.ListFormat("en", { type: word }).format(i
 const WILDCARDS = { "image/*": "any image", "video/*": "any video", "audio/*": "any audio", "text/*": "any text" };
 const plainType = (item) => WILDCARDS[item] ?? (item.startsWith(".") ? item.slice(1).toUpperCase() : item);
 
-function rulesInWords({ accept = [], max_file_size, max_entries, on_full, image }) {
+function rulesInWords({ accept = [], max_file_size, max_entries, on_full, image, quota }) {
   const what = accept.length === 0 ? "Files of any type" : `Takes ${list(accept.map(plainType), "disjunction")}`;
   const count = max_entries === 1 ? "one file" : `${max_entries} files`;
   const old = max_entries === 1 ? "it" : "the oldest";
   const full = on_full === "replace" ? `a new one replaces ${old}` : "a full slot takes no more";
   const sides = image?.max_width && image?.max_height ? `, ${image.max_width} × ${image.max_height} pixels` : "";
-  return `${what}, up to ${bytes(max_file_size)}${sides}${max_entries === 1 ? "" : " each"}. Room for ${count}; ${full}.`;
+  const all = quota ? ` and ${bytes(quota)} in all` : "";
+  return `${what}, up to ${bytes(max_file_size)}${sides}${max_entries === 1 ? "" : " each"}. Room for ${count}${all}; ${full}.`;
 }
 
-/** A type as a badge: `image/png` is PNG; long names keep their extension. */
+/** Where there is no picture: the name's extension, or else the type. */
 function badge({ type, name }) {
   const extension = /\.([a-z0-9]{1,5})$/i.exec(name)?.[1];
-  const sub = type.split("/")[1] ?? "";
-  return (/^[a-z0-9]{1,5}$/.test(sub) ? sub : extension ?? "file").toUpperCase();
+  const subtype = /\/([a-z0-9]{1,5})$/.exec(type)?.[1];
+  return (extension ?? subtype ?? "file").toUpperCase();
 }
 
 /** What the server, or the client, said: the sentence, then the code and reason that programs branch on. */
 function reasonInWords(error) {
   if (!(error instanceof PutgateError)) return error.message;
   const parts = [error.code, error.reason].filter(Boolean);
-  const types = error.declared && error.detected ? `; declared ${error.declared}, found ${error.detected}` : "";
-  const sentence = error.detail.charAt(0).toUpperCase() + error.detail.slice(1);
-  return `${sentence.replace(/\.?$/, ".")} (${parts.join(": ")}${types})`;
+  // A sentence begins with a capital; the name of a setting stays as it is written.
+  const sentence = error.detail.replace(/^[a-z](?=[a-z]*[ ,])/, (letter) => letter.toUpperCase());
+  return `${sentence.replace(/\.?$/, ".")} (${parts.join(": ")})`;
 }
 
 function say(sentence) {
@@ -217,9 +218,9 @@ function paged(answer) {
 }
 
 function counted() {
-  const shown = page.gallery.children.length;
-  page.empty.hidden = shown > 0;
-  page.usage.textContent = cursor === null ? `${shown} of ${slot.max_entries}` : `${shown} shown`;
+  const { files, stored_bytes } = slot.usage;
+  page.empty.hidden = page.gallery.children.length > 0;
+  page.usage.textContent = `${files} of ${slot.max_entries}, ${bytes(stored_bytes)}`;
 }
 
 function item(file) {
@@ -279,7 +280,7 @@ function remove(node, button, file) {
       await client.deleteFile(file.id);
       const neighbour = node.nextElementSibling ?? node.previousElementSibling;
       node.remove();
-      counted();
+      await refresh();
       (neighbour?.querySelector(".delete") ?? page.galleryTitle).focus();
       say(`${file.name} deleted`);
     } catch (error) {
