@@ -22,7 +22,11 @@ const OWNERS: usize = 1000;
 fn main() {
     let seconds = Duration::from_secs(5);
     println!("connections  slots      mints/s   p50 ms   p99 ms");
-    for (connections, owners, label) in [(1, OWNERS, "spread"), (64, OWNERS, "spread"), (64, 1, "hot")] {
+    for (connections, owners, label) in [
+        (1, OWNERS, "spread"),
+        (64, OWNERS, "spread"),
+        (64, 1, "hot"),
+    ] {
         let broker = Broker::start();
         drive(broker.address, connections, owners, Duration::from_secs(1));
         let mut times = drive(broker.address, connections, owners, seconds);
@@ -47,7 +51,10 @@ struct Broker {
 impl Broker {
     fn start() -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = TcpListener::bind("127.0.0.1:0")
+            .unwrap()
+            .local_addr()
+            .unwrap();
         std::fs::write(dir.path().join("secret"), SECRET).unwrap();
         let database = dir.path().join("putgate.db");
         let config = format!(
@@ -65,17 +72,27 @@ impl Broker {
         std::fs::write(&path, config).unwrap();
         let run = |command: &str| {
             let mut run = Command::new(env!("CARGO_BIN_EXE_putgate"));
-            run.arg("--config").arg(&path).arg(command).stdout(Stdio::null());
+            run.arg("--config")
+                .arg(&path)
+                .arg(command)
+                .stdout(Stdio::null());
             run
         };
         assert!(run("setup").status().unwrap().success());
         let child = run("serve").spawn().unwrap();
         let start = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(start.elapsed() < Duration::from_secs(10), "the server does not listen");
+            assert!(
+                start.elapsed() < Duration::from_secs(10),
+                "the server does not listen"
+            );
             std::thread::sleep(Duration::from_millis(5));
         }
-        Self { child, address, _dir: dir }
+        Self {
+            child,
+            address,
+            _dir: dir,
+        }
     }
 
     fn peak_memory(&self) -> u64 {
@@ -95,7 +112,12 @@ impl Drop for Broker {
 }
 
 /// Mints over `connections` keep-alive connections for a while; the time of each mint.
-fn drive(address: SocketAddr, connections: usize, owners: usize, how_long: Duration) -> Vec<Duration> {
+fn drive(
+    address: SocketAddr,
+    connections: usize,
+    owners: usize,
+    how_long: Duration,
+) -> Vec<Duration> {
     let exp = Clock::System.now().plus(Seconds(3600)).seconds();
     let body = json!({"slot": "photos", "files": [{"name": "a.png", "size": 12_345, "type": "image/png"}]});
     let body = body.to_string();
@@ -125,7 +147,9 @@ fn drive(address: SocketAddr, connections: usize, owners: usize, how_long: Durat
                     while Instant::now() < until {
                         next += 1;
                         let start = Instant::now();
-                        writer.write_all(requests[next % requests.len()].as_bytes()).unwrap();
+                        writer
+                            .write_all(requests[next % requests.len()].as_bytes())
+                            .unwrap();
                         read_answer(&mut reader);
                         times.push(start.elapsed());
                     }
@@ -133,7 +157,10 @@ fn drive(address: SocketAddr, connections: usize, owners: usize, how_long: Durat
                 })
             })
             .collect();
-        workers.into_iter().flat_map(|worker| worker.join().unwrap()).collect()
+        workers
+            .into_iter()
+            .flat_map(|worker| worker.join().unwrap())
+            .collect()
     })
 }
 

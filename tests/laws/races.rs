@@ -1,0 +1,251 @@
+//! Law 5: one terminal state and one event, whoever else acts at whatever moment.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use putgate::devstore::Op;
+use putgate::domain::ticket::State;
+use putgate::flow;
+use serde_json::Value;
+use tokio::sync::Notify;
+
+use crate::common::{HTML, TestBroker, png, put};
+use crate::stage::{WIDE, assert_settled, id, key, padded, row, settle};
+
+/// What somebody does in the middle of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Deed {
+    Cancel,
+    PutHtml,
+    PutAnotherPicture,
+    Remove,
+    /// The holder's lease runs out and another attempt runs to its end.
+    TakeOver,
+    CompleteToo,
+    Walk,
+}
+
+impl Deed {
+    const ALL: [Self; 7] = [
+        Self::Cancel,
+        Self::PutHtml,
+        Self::PutAnotherPicture,
+        Self::Remove,
+        Self::TakeOver,
+        Self::CompleteToo,
+        Self::Walk,
+    ];
+
+    async fn happen(self, broker: Arc<TestBroker>, token: String, ticket: Value) {
+        let path = format!("/v1/tickets/{}", key(&ticket));
+        let url = ticket["transfer"]["url"].as_str().unwrap();
+        match self {
+            Self::Cancel => {
+                let answer = broker.call("DELETE", &path, &token, None).await;
+                assert_eq!(answer.status, 204, "{answer:?}");
+            }
+            Self::PutHtml => {
+                let html = padded(HTML, png(1).len());
+                assert_eq!(put(url, &[].into(), &html).await, 200);
+            }
+            Self::PutAnotherPicture => assert_eq!(put(url, &[].into(), &png(2)).await, 200),
+            Self::Remove => {
+                broker.store.remove("staging", &key(&ticket));
+            }
+            Self::TakeOver => {
+                broker.advance(31);
+                let answer = broker.complete(&token, &ticket).await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+            }
+            Self::CompleteToo => {
+                let path = format!("{path}/complete?wait=0");
+                let answer = broker.call("POST", &path, &token, None).await;
+                assert_eq!(answer.status, 202, "{answer:?}");
+            }
+            Self::Walk => {
+                putgate::worker::run_once(&broker.app).await.unwrap();
+                putgate::worker::walk_once(&broker.app).await.unwrap();
+            }
+        }
+    }
+
+    /// How a ticket ends when this happens at the point `at` of its attempt.
+    fn ends(self, at: usize) -> State {
+        const COPIED: usize = 3;
+        match self {
+            Self::Cancel => State::Cancelled,
+            Self::PutHtml if at < COPIED => State::Rejected,
+            _ => State::Committed,
+        }
+    }
+}
+
+/// The moments of an attempt, in its order: which call, and whether after its effect.
+const POINTS: [(Op, u64, bool); 6] = [
+    (Op::GetObject, 1, false),
+    (Op::GetObject, 1, true),
+    (Op::CopyObject, 1, false),
+    (Op::CopyObject, 1, true),
+    (Op::GetObject, 2, false),
+    (Op::GetObject, 2, true),
+];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn whatever_happens_at_whatever_moment_a_ticket_ends_once_and_rightly() {
+    let broker = Arc::new(TestBroker::with_slots(WIDE).await);
+    let token = broker.token("7");
+    for (at, (op, n, after)) in POINTS.into_iter().enumerate() {
+        for deed in Deed::ALL {
+            let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
+            assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+            let happens = {
+                let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+                move || deed.happen(broker, token, ticket)
+            };
+            if after {
+                broker.store.faults().after(op, n, happens);
+            } else {
+                broker.store.faults().before(op, n, happens);
+            }
+            let ended = settle(&broker, &token, &ticket, &png(1)).await;
+            let case = format!(
+                "{deed:?} {} {op:?} {n}",
+                if after { "after" } else { "before" }
+            );
+            assert_eq!(ended, deed.ends(at), "{case}");
+            let kept = assert_settled(&broker, &ticket).await;
+            let lawful = match kept {
+                Some(bytes) => bytes == png(1) || bytes == png(2),
+                None => ended != State::Committed,
+            };
+            assert!(lawful, "{case}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn racing_completes_cancels_puts_and_looks_agree_on_one_end() {
+    let broker = Arc::new(TestBroker::with_slots(WIDE).await);
+    let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
+    for round in 0..40_usize {
+        let token = broker.token(&format!("owner-{round}"));
+        let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
+        assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+        let complete = || {
+            let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+            tokio::spawn(async move {
+                broker.complete(&token, &ticket).await;
+            })
+        };
+        // Later in some rounds than in others.
+        let patience = move |n: usize| async move {
+            for _ in 0..(round * n) % 97 {
+                tokio::task::yield_now().await;
+            }
+        };
+        let cancel = {
+            let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+            tokio::spawn(async move {
+                patience(31).await;
+                let path = format!("/v1/tickets/{}", key(&ticket));
+                broker.call("DELETE", &path, &token, None).await;
+            })
+        };
+        let html = {
+            let url = ticket["transfer"]["url"].as_str().unwrap().to_owned();
+            tokio::spawn(async move {
+                patience(17).await;
+                put(&url, &[].into(), &padded(HTML, png(1).len())).await;
+            })
+        };
+        let look = {
+            let (broker, ticket) = (broker.clone(), ticket.clone());
+            tokio::spawn(async move {
+                flow::attempt(&broker.app, id(&ticket)).await;
+            })
+        };
+        for task in [complete(), cancel, html, look, complete()] {
+            task.await.unwrap();
+        }
+        let ended = settle(&broker, &token, &ticket, &png(1)).await;
+        *seen.entry(ended.as_str()).or_default() += 1;
+        let kept = assert_settled(&broker, &ticket).await;
+        assert!(kept.is_none_or(|bytes| bytes == png(1)), "round {round}");
+    }
+    assert!(seen.len() > 1, "every race ended alike: {seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stalled_holder_that_wakes_up_changes_nothing() {
+    // (what lies in staging when the second attempt runs, how that one ends)
+    for (bytes, ends) in [
+        (png(1), State::Committed),
+        (padded(HTML, png(1).len()), State::Rejected),
+    ] {
+        let broker = Arc::new(TestBroker::with_slots(WIDE).await);
+        let token = broker.token("7");
+        let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
+        assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+        let (stalled, wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (told, until) = (stalled.clone(), wake.clone());
+        // The second read, at the final key: the holder has its copy and sleeps.
+        broker
+            .store
+            .faults()
+            .before(Op::GetObject, 2, move || async move {
+                told.notify_one();
+                until.notified().await;
+            });
+        let holder = {
+            let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+            tokio::spawn(async move { broker.complete(&token, &ticket).await })
+        };
+        stalled.notified().await;
+        broker.advance(31);
+        assert_eq!(broker.put(&ticket, &bytes).await, 200);
+        broker.complete(&token, &ticket).await;
+        let then = row(&broker, &ticket).await;
+        assert_eq!((then.state, then.epoch), (ends, 2));
+        wake.notify_one();
+        let answer = holder.await.unwrap();
+        let expected = if ends == State::Committed { 200 } else { 422 };
+        assert_eq!(answer.status, expected, "{answer:?}");
+        let kept = assert_settled(&broker, &ticket).await;
+        assert_eq!(kept.is_some(), ends == State::Committed);
+        assert_eq!(row(&broker, &ticket).await.epoch, 2);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_holder_stalled_in_its_first_read_copies_to_its_own_key_only() {
+    let broker = Arc::new(TestBroker::with_slots(WIDE).await);
+    let token = broker.token("7");
+    let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
+    assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+    let (stalled, wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, until) = (stalled.clone(), wake.clone());
+    broker
+        .store
+        .faults()
+        .after(Op::GetObject, 1, move || async move {
+            told.notify_one();
+            until.notified().await;
+        });
+    let holder = {
+        let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+        tokio::spawn(async move { broker.complete(&token, &ticket).await })
+    };
+    stalled.notified().await;
+    broker.advance(31);
+    let second = broker.complete(&token, &ticket).await;
+    assert_eq!(second.status, 200, "{second:?}");
+    // Somebody puts the object again, so that the sleeper has something to copy.
+    assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+    wake.notify_one();
+    let first = holder.await.unwrap();
+    assert_eq!(first.status, 200, "{first:?}");
+    assert_eq!(first.body["file"]["key"], second.body["file"]["key"]);
+    let kept = second.body["file"]["key"].as_str().unwrap();
+    assert!(kept.ends_with(".2.png"), "{kept}");
+    assert_eq!(assert_settled(&broker, &ticket).await, Some(png(1)));
+}
