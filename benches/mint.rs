@@ -5,6 +5,13 @@
 //! never contacted: minting asks no store. Figures are printed, not asserted; compare
 //! ratios of one run. The client takes its share of the same cores.
 
+#![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    reason = "a benchmark prints, and may fall over"
+)]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};

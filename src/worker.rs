@@ -14,7 +14,7 @@ use crate::store::Bucket;
 /// How often the polls run.
 const POLL: Duration = Duration::from_secs(1);
 /// How often the buckets are walked: a page of each at a time.
-const WALK: Duration = Duration::from_secs(60);
+const WALK: Duration = Duration::from_mins(1);
 /// The longest pause while store or database are away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 

@@ -7,8 +7,8 @@ use std::path::Path;
 
 /// The rooms in the order of `src/lib.rs`: each may use those after it, never those before.
 const ROOMS: &[&str] = &[
-    "main", "http", "worker", "flow", "store", "devstore", "db", "config", "sniff", "domain",
-    "clock", "logging",
+    "main", "cli", "http", "worker", "flow", "store", "devstore", "db", "config", "sniff",
+    "domain", "clock", "logging",
 ];
 
 /// Arrows that point up in the table, and why they may: `(from, to)`.
@@ -83,6 +83,8 @@ const NOWHERE: &[(&[&str], &str)] = &[
 ];
 
 const MAX_LINES: usize = 700;
+/// Tables of cases are long and flat.
+const MAX_TEST_LINES: usize = 1100;
 
 /// One broken law.
 #[derive(Debug, PartialEq)]
@@ -123,8 +125,13 @@ fn breaches(file: &str, text: &str) -> Vec<Breach> {
         }));
     }
     let lines = text.lines().count();
-    if lines > MAX_LINES {
-        let law = format!("a file has at most {MAX_LINES} lines, this one has {lines}");
+    let most = if file.ends_with("tests.rs") {
+        MAX_TEST_LINES
+    } else {
+        MAX_LINES
+    };
+    if lines > most {
+        let law = format!("a file has at most {most} lines, this one has {lines}");
         found.push(Breach {
             file: file.into(),
             line: lines,

@@ -74,8 +74,8 @@ CREATE INDEX tickets_of_tenant ON tickets (tenant, id);
 CREATE INDEX tickets_open ON tickets (tenant, slot, owner, ref, created_at, id) WHERE state = 'open';
 -- Recently refused tickets that still count.
 CREATE INDEX tickets_cooling ON tickets (tenant, owner, cooling_until) WHERE cooling_until IS NOT NULL;
--- Retention.
-CREATE INDEX tickets_closed ON tickets (closed_at) WHERE state <> 'open';
+-- Retention, which waits for the cleaning.
+CREATE INDEX tickets_closed ON tickets (closed_at) WHERE cleaned_at IS NOT NULL;
 
 -- One row per committed upload; the id is its ticket's.
 CREATE TABLE files (
@@ -115,13 +115,13 @@ CREATE TABLE files (
     CONSTRAINT files_claimed_stay CHECK (claimed_at IS NULL OR unclaimed_at IS NULL)
 ) STRICT;
 
+-- What belongs to one app object; and, oldest first, what a new file replaces.
+CREATE INDEX files_of_ref ON files (tenant, slot, owner, ref, committed_at, id) WHERE ended_at IS NULL;
 -- Lists, newest first, of an owner and of a whole tenant, over all slots and in one.
 CREATE INDEX files_of_owner ON files (tenant, owner, committed_at, id) WHERE ended_at IS NULL;
 CREATE INDEX files_of_owner_in_slot ON files (tenant, owner, slot, committed_at, id) WHERE ended_at IS NULL;
 CREATE INDEX files_of_tenant ON files (tenant, committed_at, id) WHERE ended_at IS NULL;
 CREATE INDEX files_of_tenant_in_slot ON files (tenant, slot, committed_at, id) WHERE ended_at IS NULL;
--- What belongs to one app object; and, oldest first, what a new file replaces.
-CREATE INDEX files_of_ref ON files (tenant, slot, owner, ref, committed_at, id) WHERE ended_at IS NULL;
 -- The worker's polls: unclaimed files, and tombstones.
 CREATE INDEX files_unclaimed ON files (unclaimed_at) WHERE unclaimed_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX files_ended ON files (purge_at) WHERE ended_at IS NOT NULL;

@@ -69,7 +69,7 @@ pub(super) async fn run(args: Args) -> Done {
         store_url: devstore.url(),
     };
     let router = serve::router(&config, &app)?.merge(dev::routes(demo));
-    let router = layers::wrap(router, &serve::shell(&origins));
+    let router = layers::wrap(router, &layers::ShellSettings::for_origins(&origins));
     let store_url = devstore.url();
     let served = serve::serve(app, listener, router, |address| {
         print(&json!({"url": format!("http://{address}"), "store_url": store_url}).to_string());

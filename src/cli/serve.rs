@@ -4,14 +4,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use axum::Router;
-use axum::http::HeaderValue;
 use putgate::config::{self, Config, UploadKey};
 use putgate::flow::App;
 use putgate::http::auth::{AuthSettings, Verifier};
 use putgate::http::layers::{self, ShellSettings};
 use putgate::http::server::{self, Limits};
-use putgate::http::{Shared, routes};
+use putgate::http::{Router, Shared, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,7 +28,7 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
         .map_err(|e| Failure::broken(format!("server.listen {}: {e}", config.server.listen)))?;
     let router = layers::wrap(
         router(&config, &app)?,
-        &shell(&config.server.allowed_origins),
+        &ShellSettings::for_origins(&config.server.allowed_origins),
     );
     reload_on_hangup(&app, path)?;
     serve(app, listener, router, |address| {
@@ -78,17 +76,6 @@ pub(super) fn router(config: &Config, app: &Arc<App>) -> Result<Router, Failure>
         app: Arc::clone(app),
         verifier: Arc::new(verifier),
     }))
-}
-
-/// The shell's settings for a configuration.
-pub(super) fn shell(origins: &[String]) -> ShellSettings {
-    ShellSettings {
-        allowed_origins: origins
-            .iter()
-            .filter_map(|origin| HeaderValue::try_from(origin).ok())
-            .collect(),
-        ..ShellSettings::default()
-    }
 }
 
 /// SIGHUP reads the slots anew; an invalid file changes nothing.

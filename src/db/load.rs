@@ -151,6 +151,13 @@ async fn load_files(
     Ok(())
 }
 
+/// For each [tenant, owner] of $1 its place and how many closed tickets still count at $2.
+pub(super) const COOLING: &str = "SELECT json_group_array(json_array(key, n)) FROM (\
+           SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
+              WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
+                AND t.cooling_until > $2) AS n \
+           FROM json_each($1) AS k) WHERE n > 0";
+
 async fn load_cooling(
     connection: &mut SqliteConnection,
     books: &mut Books,
@@ -160,17 +167,11 @@ async fn load_cooling(
     if owners.is_empty() {
         return Ok(());
     }
-    let found: String = sqlx::query_scalar(
-        "SELECT json_group_array(json_array(key, n)) FROM (\
-           SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
-              WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
-                AND t.cooling_until > $2) AS n \
-           FROM json_each($1) AS k) WHERE n > 0",
-    )
-    .bind(json!(owners).to_string())
-    .bind(now.millis())
-    .fetch_one(connection)
-    .await?;
+    let found: String = sqlx::query_scalar(COOLING)
+        .bind(json!(owners).to_string())
+        .bind(now.millis())
+        .fetch_one(connection)
+        .await?;
     let found: Vec<(usize, i64)> = serde_json::from_str(&found)
         .map_err(|why| DbError::Inconsistent(format!("cooling tickets: {why}")))?;
     for (index, (tenant, owner)) in owners.iter().enumerate() {

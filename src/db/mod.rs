@@ -14,6 +14,8 @@
 mod audit;
 mod load;
 mod open;
+#[cfg(test)]
+mod plans;
 mod read;
 mod rows;
 mod save;

@@ -307,17 +307,17 @@ fn bind_event(to: &mut Binds, e: &Event) -> Result<(), DbError> {
     to.add(e.created_at.millis())
 }
 
+pub(super) const FORGET_TICKETS: &str = "DELETE FROM tickets WHERE id IN (\
+     SELECT t.id FROM tickets AS t \
+     WHERE t.state <> 'open' AND t.closed_at < $1 AND t.cleaned_at IS NOT NULL \
+     LIMIT 500)";
+
 async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), DbError> {
     let query = match what {
         Forget::File(id) => {
             sqlx::query("DELETE FROM files WHERE id = $1 AND ended_at IS NOT NULL").bind(*id)
         }
-        Forget::TicketsClosedBefore(before) => sqlx::query(
-            "DELETE FROM tickets WHERE id IN (SELECT t.id FROM tickets AS t \
-               WHERE t.state <> 'open' AND t.closed_at < $1 AND t.cleaned_at IS NOT NULL \
-                 AND NOT EXISTS (SELECT 1 FROM files AS f WHERE f.id = t.id) LIMIT 500)",
-        )
-        .bind(before.millis()),
+        Forget::TicketsClosedBefore(before) => sqlx::query(FORGET_TICKETS).bind(before.millis()),
         Forget::EventsSettledBefore(before) => sqlx::query(
             "DELETE FROM events WHERE id IN (SELECT id FROM events \
                WHERE state <> 'pending' AND settled_at < $1 LIMIT 500)",

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
+use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
@@ -106,11 +107,12 @@ impl Queue {
             last: false,
             step: Box::new(step),
         };
-        entrance
-            .try_send(job)
-            .map_err(|_| DbError::Unavailable("too many writes are waiting".into()))?;
-        told.await
-            .map_err(|_| DbError::Unavailable("the writer has stopped".into()))?
+        let stopped = || DbError::Unavailable("the writer has stopped".into());
+        entrance.try_send(job).map_err(|why| match why {
+            TrySendError::Full(_) => DbError::Unavailable("too many writes are waiting".into()),
+            TrySendError::Closed(_) => stopped(),
+        })?;
+        told.await.map_err(|_| stopped())?
     }
 
     /// Waits until what is queued now has been answered and the writer has ended.

@@ -165,7 +165,7 @@ pub struct GivingWay {
 pub enum Forget {
     /// A tombstone whose bytes are gone.
     File(Id),
-    /// Clean closed tickets whose file, if any, is gone too.
+    /// Closed tickets whose leftovers are gone. A file outlives its ticket.
     TicketsClosedBefore(Timestamp),
     /// Delivered and dead events.
     EventsSettledBefore(Timestamp),

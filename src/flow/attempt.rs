@@ -17,7 +17,7 @@ use crate::domain::ledger::{self, Began, Commit, Committed, Ended};
 use crate::domain::name::Id;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{self, Ticket};
-use crate::domain::verdict::{self, Accepted, Declared, Facts, Finding, Rejection, Verdict};
+use crate::domain::verdict::{self, Accepted, Declared, Facts, Reason, Rejection, Verdict};
 use crate::sniff;
 use crate::store::{Bucket, Promotion, SINGLE_COPY_MAX, StoreError};
 
@@ -67,11 +67,13 @@ impl From<crate::db::DbError> for Stop {
 /// Runs one attempt on a ticket. It runs to its end even if the caller goes away.
 pub async fn attempt(app: &Arc<App>, id: Id) -> Outcome {
     let app = Arc::clone(app);
-    tokio::spawn(async move { run(&app, id).await })
-        .await
-        .unwrap_or_else(|_| {
-            Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off"))
-        })
+    tokio::spawn(async move {
+        // Waiting here holds no lease. The semaphore is never closed.
+        let _turn = app.turns.acquire().await;
+        run(&app, id).await
+    })
+    .await
+    .unwrap_or_else(|_| Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off")))
 }
 
 async fn run(app: &Arc<App>, id: Id) -> Outcome {
@@ -127,7 +129,7 @@ async fn release(app: &App, ticket: &Ticket, note: &str) {
     let released = app
         .db
         .write(ticket.row(), move |books, _| {
-            ledger::release(books, id, epoch, &note)
+            ledger::release(books, id, epoch, &note);
         })
         .await;
     if let Err(error) = released {
@@ -254,13 +256,8 @@ async fn judge(
     })
 }
 
-/// The verdict itself. Hostile bytes that make a parser panic are malformed bytes.
+/// The verdict itself. Bytes that make the detector panic are malformed in every slot.
 fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], tail: &[u8]) -> Verdict {
-    let finding = catch_unwind(AssertUnwindSafe(|| sniff::sniff(head, tail, facts.size)))
-        .unwrap_or_else(|_| {
-            tracing::error!(ticket = %ticket.id, "the detector panicked; the file counts as malformed");
-            Finding::broken("application/octet-stream", "it broke the detector")
-        });
     let declared = Declared {
         name: &ticket.name,
         size: if ticket.exact_size {
@@ -271,7 +268,19 @@ fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], tail: &[u8]) -> Verdi
         media_type: ticket.media_type.as_deref(),
         sha256: ticket.sha256.as_deref(),
     };
-    verdict::judge(&ticket.policy, &declared, facts, &finding)
+    catch_unwind(AssertUnwindSafe(|| {
+        let finding = sniff::sniff(head, tail, facts.size);
+        verdict::judge(&ticket.policy, &declared, facts, &finding)
+    }))
+    .unwrap_or_else(|_| {
+        tracing::error!(ticket = %ticket.id, "the detector panicked; the file counts as malformed");
+        Verdict::Reject(Rejection {
+            reason: Reason::Malformed,
+            declared: ticket.media_type.clone(),
+            detected: None,
+            detail: "the bytes broke the detector".to_owned(),
+        })
+    })
 }
 
 /// Completes a multipart upload, after comparing what the store has with the plan.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use tokio::time::{Instant, timeout_at};
 
 use super::attempt::{Outcome, attempt};
-use super::{App, deadline, look};
+use super::{App, deadline, look, sweep};
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::file::File;
 use crate::domain::name::Id;
@@ -53,7 +53,14 @@ pub async fn complete(
                 }
             }
             Outcome::Again => {}
-            Outcome::Missing(_, problem) | Outcome::Unavailable(problem) => return Err(problem),
+            Outcome::Missing(missed, problem) => {
+                let late = missed.is_past_grace(app.db.now());
+                if !late || !sweep::expire(app, &missed).await {
+                    return Err(problem);
+                }
+                ticket = look::own_ticket(app, caller, id).await?;
+            }
+            Outcome::Unavailable(problem) => return Err(problem),
             Outcome::Unknown => return Err(Problem::not_found()),
         }
     }

@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use tokio::sync::broadcast;
+use tokio::sync::{Semaphore, broadcast};
 use uuid::{NoContext, Uuid};
 
 use crate::clock::Clock;
@@ -30,6 +30,9 @@ use crate::domain::time::Seconds;
 use crate::store::{Store, StoreError};
 
 pub use attempt::{Outcome, attempt};
+
+/// How many attempts run at once; more wait for their turn.
+const ATTEMPTS_AT_ONCE: usize = 64;
 
 /// The slots by name.
 pub type Slots = BTreeMap<SlotName, Slot>;
@@ -50,6 +53,8 @@ pub struct App {
     /// How long closed tickets and delivered events are kept.
     pub retention: Seconds,
     closed: broadcast::Sender<Id>,
+    /// Attempts at a time: each holds at most 128 KiB of an object and one store call.
+    turns: Semaphore,
 }
 
 impl App {
@@ -71,6 +76,7 @@ impl App {
             max_open_tickets,
             retention,
             closed,
+            turns: Semaphore::new(ATTEMPTS_AT_ONCE),
         })
     }
 

@@ -83,7 +83,8 @@ async fn look_at(app: &Arc<App>, id: Id) -> bool {
     false
 }
 
-async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
+/// Closes a ticket that is past its grace and whose bytes an attempt just missed.
+pub(super) async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
     let (id, epoch) = (ticket.id, ticket.epoch);
     let ended = app
         .db
@@ -119,7 +120,7 @@ pub async fn clean(app: &App, ticket: &Ticket) -> bool {
     let noted = app
         .db
         .write(ticket.row(), move |books, now| {
-            ledger::cleaned(books, now, id)
+            ledger::cleaned(books, now, id);
         })
         .await;
     noted.is_ok()
@@ -201,7 +202,7 @@ pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
         app.store.delete(Bucket::Files, &file.key).await?;
         app.db
             .write(Footprint::default(), move |books, _| {
-                books.forget(Forget::File(file.id))
+                books.forget(Forget::File(file.id));
             })
             .await?;
         purged += 1;
@@ -245,10 +246,8 @@ async fn is_debris(app: &App, final_key: &str) -> Result<Debris, StoreError> {
     let file = app.db.file(id).await.map_err(trouble)?;
     Ok(match (file, ticket) {
         (Some(file), _) if file.key == final_key => Debris::No,
-        (Some(_), _) => Debris::Yes,
-        (None, Some(t)) if t.state == State::Committed => Debris::Unknown,
         (None, Some(t)) if t.state == State::Open && epoch >= t.epoch => Debris::No,
-        (None, Some(_)) => Debris::Yes,
+        (Some(_), _) | (None, Some(_)) => Debris::Yes,
         (None, None) => Debris::Unknown,
     })
 }

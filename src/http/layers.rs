@@ -44,6 +44,19 @@ impl Default for ShellSettings {
     }
 }
 
+impl ShellSettings {
+    /// A shell for these origins; what is no header value no browser can send.
+    pub fn for_origins(origins: &[String]) -> Self {
+        Self {
+            allowed_origins: origins
+                .iter()
+                .filter_map(|origin| HeaderValue::try_from(origin).ok())
+                .collect(),
+            ..Self::default()
+        }
+    }
+}
+
 /// Puts the router into its shell. Routes added later are outside, so call this last.
 pub fn wrap(router: Router, settings: &ShellSettings) -> Router {
     let shell = Shell(Arc::new(Rules {

@@ -12,7 +12,7 @@ mod v1;
 
 use std::sync::Arc;
 
-use axum::Router;
+pub use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 

@@ -260,9 +260,10 @@ async fn sign_ticket(
     body: Bytes,
 ) -> Result<Json<Value>, Problem> {
     // The parts are the whole body, and a single PUT has none: `POST …/sign` alone will do.
-    let body: SignBody = match body.is_empty() {
-        true => SignBody::default(),
-        false => parse_json(&body)?,
+    let body: SignBody = if body.is_empty() {
+        SignBody::default()
+    } else {
+        parse_json(&body)?
     };
     let (ticket, transfer) = sign::sign(&shared.app, &caller, id, &body.parts).await?;
     let mut view = ticket_view(&shared.app, &ticket, None)?;

@@ -110,7 +110,7 @@ fn a_stalled_holder_loses_everything_but_the_truth() {
     assert!(!w.write(&row, |b, _| note_promotion(b, id, stalled.epoch, "k", "u")));
     w.write(&row, |b, _| release(b, id, stalled.epoch, "gave up"));
     w.write(&row, |b, now| {
-        look_later(b, now, id, stalled.epoch, "later")
+        look_later(b, now, id, stalled.epoch, "later");
     });
     assert!(matches!(w.commit(&stalled), Committed::Lost(t) if t.state == State::Open));
     assert!(matches!(w.reject(&stalled), Ended::Otherwise(t) if t.state == State::Open));
@@ -168,17 +168,17 @@ fn a_ticket_expires_after_the_grace_and_not_before() {
 #[test]
 fn every_end_repeats_its_outcome_without_effect() {
     let mut w = World::rejecting(9);
-    let [a, b, c] = [(); 3].map(|()| w.mint_one(ANN, "", 5));
-    let (a, b) = (w.attempt(a), w.attempt(b));
-    w.commit(&a);
-    w.reject(&b);
-    w.cancel(c);
+    let ids = [(); 3].map(|()| w.mint_one(ANN, "", 5));
+    let (good, bad, unwanted) = (w.attempt(ids[0]), w.attempt(ids[1]), ids[2]);
+    w.commit(&good);
+    w.reject(&bad);
+    w.cancel(unwanted);
     let (events, used) = (w.events.len(), w.used(ANN, ""));
     w.pass(Seconds(5));
-    assert!(matches!(w.commit(&a), Committed::Done(..)));
-    assert!(matches!(w.reject(&b), Ended::Now(_)));
-    assert!(matches!(w.cancel(c), Ended::Now(_)));
-    assert!(matches!(w.cancel(a.id), Ended::Otherwise(t) if t.state == State::Committed));
+    assert!(matches!(w.commit(&good), Committed::Done(..)));
+    assert!(matches!(w.reject(&bad), Ended::Now(_)));
+    assert!(matches!(w.cancel(unwanted), Ended::Now(_)));
+    assert!(matches!(w.cancel(good.id), Ended::Otherwise(t) if t.state == State::Committed));
     assert_eq!((w.events.len(), w.used(ANN, "")), (events, used));
 }
 
@@ -271,4 +271,36 @@ fn a_file_replaced_by_the_transaction_that_committed_it_is_a_tombstone_with_its_
     });
     assert_eq!(w.kinds(a.ticket.id), ["ticket.committed", "file.deleted"]);
     assert!(!w.is_live(a.ticket.id) && w.is_live(b.ticket.id));
+}
+
+#[test]
+fn the_worker_never_looks_past_the_last_attempt_and_then_keeps_looking() {
+    let mut w = World::rejecting(1);
+    let id = w.mint_one(ANN, "", 1);
+    let mut ticket = w.tickets[&id].clone();
+    ticket.checks = 9;
+    let last = ticket.expires_at.plus(GRACE);
+    assert_eq!(ticket.next_look(last.minus(Seconds(10))), last);
+    assert_eq!(ticket.next_look(last), last.plus(Seconds(3600)));
+    assert!(ticket.is_past_grace(last) && !ticket.is_past_grace(last.minus(Seconds(1))));
+}
+
+#[test]
+fn no_url_outlives_its_ticket() {
+    let mut w = World::rejecting(1);
+    let id = w.mint_one(ANN, "", 1);
+    let ticket = &w.tickets[&id];
+    let end = ticket.expires_at;
+    for (left, life) in [
+        (24 * 3600, Some(Seconds(900))),
+        (900, Some(Seconds(900))),
+        (899, Some(Seconds(899))),
+        (1, Some(Seconds(1))),
+        (0, None),
+    ] {
+        assert_eq!(ticket.url_life(end.minus(Seconds(left))), life, "{left}");
+    }
+    assert_eq!(ticket.url_life(end.plus(Seconds(1))), None);
+    assert!(!ticket.wants_renewal(end.minus(Seconds(12 * 3600))));
+    assert!(ticket.wants_renewal(end.minus(Seconds(12 * 3600 - 1))));
 }

@@ -327,7 +327,7 @@ fn an_idempotent_mint_is_replayed_with_its_refusals_and_never_counted_twice() {
         panic!("not replayed");
     };
     assert_eq!(then[0], Ok(first));
-    assert_eq!(then[1].as_ref().unwrap_err()["code"], "slot-full");
+    assert_eq!(then[1].as_ref().unwrap_err().code, Code::SlotFull);
     assert_eq!(w.used(ANN, "").open, 1);
     repeat.idempotency = Some((key, "another".into()));
     assert!(matches!(w.do_mint(&repeat), Minted::Mismatch));

@@ -1,0 +1,103 @@
+//! Lists and polls are answered from an index, in its order: `EXPLAIN QUERY PLAN` of the
+//! very texts that are sent.
+
+use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
+
+use super::{FileFilter, TicketFilter, load, read, save, work};
+use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
+use crate::domain::ticket::State;
+use crate::domain::time::Timestamp;
+
+async fn database() -> SqliteConnection {
+    let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
+    let schema = include_str!("../../migrations/sqlite/0001_the_house.sql");
+    connection.execute(schema).await.unwrap();
+    connection
+}
+
+async fn plan(connection: &mut SqliteConnection, sql: &str) -> String {
+    let explain = format!("EXPLAIN QUERY PLAN {sql}");
+    let rows = connection.fetch_all(AssertSqlSafe(explain)).await.unwrap();
+    let steps: Vec<String> = rows.iter().map(|row| row.get("detail")).collect();
+    steps.join(" ; ") + " "
+}
+
+async fn expect(connection: &mut SqliteConnection, sql: &str, index: &str) {
+    let plan = plan(connection, sql).await;
+    let uses = format!("INDEX {index} ");
+    assert!(plan.contains(&uses), "{sql}\nshould use {index}: {plan}");
+    for bad in ["TEMP B-TREE", "AUTOMATIC"] {
+        assert!(!plan.contains(bad), "{sql}\n{plan}");
+    }
+}
+
+#[tokio::test]
+async fn every_shape_of_file_list_walks_its_index() {
+    let mut connection = database().await;
+    for (owner, slot, reference, index) in [
+        (true, false, false, "files_of_owner"),
+        (true, true, false, "files_of_owner_in_slot"),
+        (false, false, false, "files_of_tenant"),
+        (false, true, false, "files_of_tenant_in_slot"),
+        (true, true, true, "files_of_ref"),
+    ] {
+        for after in [None, Some((Timestamp::default(), Id::nil()))] {
+            let filter = FileFilter {
+                tenant: Tenant::parse("acme").unwrap(),
+                owner: owner.then(|| Owner::parse("ann").unwrap()),
+                slots: slot.then(|| vec![SlotName::parse("s").unwrap()]),
+                reference: reference.then(|| Ref::parse("post:1").unwrap()),
+                after,
+            };
+            expect(&mut connection, &read::files_sql(&filter), index).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_shape_of_ticket_list_walks_its_index_from_its_cursor() {
+    let mut connection = database().await;
+    for (owner, index) in [(true, "tickets_of_owner"), (false, "tickets_of_tenant")] {
+        for slot in [false, true] {
+            for state in [None, Some(State::Open)] {
+                let mut filter = TicketFilter {
+                    tenant: Tenant::parse("acme").unwrap(),
+                    owner: owner.then(|| Owner::parse("ann").unwrap()),
+                    slots: slot.then(|| vec![SlotName::parse("s").unwrap()]),
+                    reference: None,
+                    state,
+                    after: None,
+                };
+                expect(&mut connection, &read::tickets_sql(&filter), index).await;
+                filter.after = Some(Id::nil());
+                let sql = read::tickets_sql(&filter);
+                expect(&mut connection, &sql, index).await;
+                let plan = plan(&mut connection, &sql).await;
+                assert!(plan.contains("id<?"), "{sql}\nskips to its page: {plan}");
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn polls_and_loads_walk_their_index() {
+    let mut connection = database().await;
+    for (sql, index) in [
+        (work::DUE_TICKETS.to_owned(), "tickets_due"),
+        (work::unclean_sql(), "tickets_unclean"),
+        (work::unclaimed_sql(), "files_unclaimed"),
+        (work::tombstones_sql(), "files_ended"),
+        (load::giving_way_sql(), "tickets_open"),
+        (load::retiring_sql(false), "files_of_ref"),
+        (load::retiring_sql(true), "files_of_owner_in_slot"),
+    ] {
+        expect(&mut connection, &sql, index).await;
+    }
+    for (sql, index) in [
+        (load::COOLING, "tickets_cooling"),
+        (save::FORGET_TICKETS, "tickets_closed"),
+    ] {
+        let plan = plan(&mut connection, sql).await;
+        assert!(plan.contains(&format!("INDEX {index} ")), "{sql}\n{plan}");
+    }
+}
