@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use putgate::devstore::Op;
+use putgate::devstore::{Fault, Op};
 use putgate::domain::ticket::State;
 use putgate::flow;
 use serde_json::Value;
@@ -127,7 +127,7 @@ async fn whatever_happens_at_whatever_moment_a_ticket_ends_once_and_rightly() {
 async fn racing_completes_cancels_puts_and_looks_agree_on_one_end() {
     let broker = Arc::new(TestBroker::with_slots(WIDE).await);
     let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-    for round in 0..40_usize {
+    for round in 0..49_usize {
         let token = broker.token(&format!("owner-{round}"));
         let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
         assert_eq!(broker.put(&ticket, &png(1)).await, 200);
@@ -137,24 +137,40 @@ async fn racing_completes_cancels_puts_and_looks_agree_on_one_end() {
                 broker.complete(&token, &ticket).await;
             })
         };
-        // Later in some rounds than in others.
-        let patience = move |n: usize| async move {
-            for _ in 0..(round * n) % 97 {
-                tokio::task::yield_now().await;
+        // Each starts when the attempt has come to a point, a different one every round,
+        // and races on from there; the seventh point is after everything.
+        let started = |at: usize| {
+            let start = Arc::new(Notify::new());
+            if let Some((op, n, after)) = POINTS.get(at) {
+                let tell = start.clone();
+                let tell = move || async move { tell.notify_one() };
+                if *after {
+                    broker.store.faults().after(*op, *n, tell);
+                } else {
+                    broker.store.faults().before(*op, *n, tell);
+                }
             }
+            start
         };
+        let (start_cancel, start_html) = (started(round % 7), started(round / 7));
+        if round / 7 == 0 {
+            let html = padded(HTML, png(1).len());
+            assert_eq!(broker.put(&ticket, &html).await, 200);
+        }
         let cancel = {
             let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+            let start = start_cancel.clone();
             tokio::spawn(async move {
-                patience(31).await;
+                start.notified().await;
                 let path = format!("/v1/tickets/{}", key(&ticket));
                 broker.call("DELETE", &path, &token, None).await;
             })
         };
         let html = {
             let url = ticket["transfer"]["url"].as_str().unwrap().to_owned();
+            let start = start_html.clone();
             tokio::spawn(async move {
-                patience(17).await;
+                start.notified().await;
                 put(&url, &[].into(), &padded(HTML, png(1).len())).await;
             })
         };
@@ -164,15 +180,21 @@ async fn racing_completes_cancels_puts_and_looks_agree_on_one_end() {
                 flow::attempt(&broker.app, id(&ticket)).await;
             })
         };
-        for task in [complete(), cancel, html, look, complete()] {
+        for task in [complete(), look, complete()] {
             task.await.unwrap();
         }
+        start_cancel.notify_one();
+        start_html.notify_one();
+        for task in [cancel, html] {
+            task.await.unwrap();
+        }
+        broker.store.faults().clear();
         let ended = settle(&broker, &token, &ticket, &png(1)).await;
         *seen.entry(ended.as_str()).or_default() += 1;
         let kept = assert_settled(&broker, &ticket).await;
         assert!(kept.is_none_or(|bytes| bytes == png(1)), "round {round}");
     }
-    assert!(seen.len() > 1, "every race ended alike: {seen:?}");
+    assert_eq!(seen.len(), 3, "every end was seen: {seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -247,5 +269,36 @@ async fn a_holder_stalled_in_its_first_read_copies_to_its_own_key_only() {
     assert_eq!(first.body["file"]["key"], second.body["file"]["key"]);
     let kept = second.body["file"]["key"].as_str().unwrap();
     assert!(kept.ends_with(".2.png"), "{kept}");
+    assert_eq!(assert_settled(&broker, &ticket).await, Some(png(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_waits_for_an_attempt_that_fails_tries_itself() {
+    let broker = Arc::new(TestBroker::with_slots(WIDE).await);
+    let token = broker.token("7");
+    let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
+    assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+    let (stalled, wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (told, until) = (stalled.clone(), wake.clone());
+    let faults = broker.store.faults();
+    faults.next(Op::CopyObject, Fault::ErrorBefore(503));
+    faults.before(Op::CopyObject, 1, move || async move {
+        told.notify_one();
+        until.notified().await;
+    });
+    let complete = || {
+        let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+        tokio::spawn(async move { broker.complete(&token, &ticket).await })
+    };
+    let first = complete();
+    stalled.notified().await;
+    let second = complete();
+    let path = format!("/v1/tickets/{}/complete?wait=0", key(&ticket));
+    let third = broker.call("POST", &path, &token, None).await;
+    assert_eq!(third.status, 202, "{third:?}");
+    wake.notify_one();
+    assert_eq!(first.await.unwrap().status, 503);
+    let second = second.await.unwrap();
+    assert_eq!(second.status, 200, "{second:?}");
     assert_eq!(assert_settled(&broker, &ticket).await, Some(png(1)));
 }

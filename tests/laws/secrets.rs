@@ -159,10 +159,8 @@ fn with_every_level_of_every_library_on_no_secret_is_logged() {
         .filter_map(|l| l.strip_prefix("secret="))
         .collect();
     assert!(secrets.len() > 10, "{told}");
-    assert!(
-        log.contains("\"level\":\"TRACE\""),
-        "the log was not wide open"
-    );
+    let word = "an attempt met trouble at the store";
+    assert!(log.contains(word), "the story left no trace in the log");
     for secret in secrets
         .into_iter()
         .chain(["X-Amz-Signature=", "AWS4-HMAC-SHA256 Cred"])

@@ -192,6 +192,48 @@ async fn deleted_bytes_go_with_the_sweep_and_the_tombstone_after_them() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_late_copy_of_a_file_that_was_deleted_is_debris_too() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let ticket = broker
+        .upload(&token, "pictures", "cat.png", &png(1))
+        .await
+        .body;
+    let path = format!("/v1/files/{}", key(&ticket));
+    assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
+    broker.sweep().await;
+    let late = format!("default/pictures/{}.1.png", key(&ticket));
+    broker
+        .store
+        .write("files", &late, &png(1), "image/png")
+        .unwrap();
+    broker.sweep().await;
+    assert_eq!(broker.objects("files"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn bytes_that_the_store_will_not_delete_do_not_keep_the_others() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    for seed in 0..3 {
+        let ticket = broker
+            .upload(&token, "pictures", "cat.png", &png(seed))
+            .await;
+        let path = format!("/v1/files/{}", key(&ticket.body));
+        assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
+    }
+    broker
+        .store
+        .faults()
+        .next_on(Op::DeleteObject, "files", Fault::ErrorBefore(403));
+    let swept = worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(swept.purged, 2);
+    assert_eq!(broker.objects("files").len(), 1);
+    broker.sweep().await;
+    assert_eq!(broker.objects("files"), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn files_that_nobody_claims_end_and_claimed_ones_stay() {
     let broker = Arc::new(TestBroker::with_slots(WIDE).await);
     let token = broker.token("7");
