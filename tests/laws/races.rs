@@ -134,7 +134,8 @@ async fn racing_completes_cancels_puts_and_looks_agree_on_one_end() {
         let complete = || {
             let (broker, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
             tokio::spawn(async move {
-                broker.complete(&token, &ticket).await;
+                let answer = broker.complete(&token, &ticket).await;
+                assert!(answer.status < 500, "{answer:?}");
             })
         };
         // Each starts when the attempt has come to a point, a different one every round,
@@ -163,7 +164,8 @@ async fn racing_completes_cancels_puts_and_looks_agree_on_one_end() {
             tokio::spawn(async move {
                 start.notified().await;
                 let path = format!("/v1/tickets/{}", key(&ticket));
-                broker.call("DELETE", &path, &token, None).await;
+                let answer = broker.call("DELETE", &path, &token, None).await;
+                assert!(answer.status < 500, "{answer:?}");
             })
         };
         let html = {
@@ -300,5 +302,40 @@ async fn who_waits_for_an_attempt_that_fails_tries_itself() {
     assert_eq!(first.await.unwrap().status, 503);
     let second = second.await.unwrap();
     assert_eq!(second.status, 200, "{second:?}");
+    assert_eq!(assert_settled(&broker, &ticket).await, Some(png(1)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_copy_that_was_swept_as_debris_cannot_be_committed_by_its_late_holder() {
+    let broker = Arc::new(TestBroker::with_slots(WIDE).await);
+    let token = broker.token("7");
+    let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
+    assert_eq!(broker.put(&ticket, &png(1)).await, 200);
+    let faults = broker.store.faults();
+    // Each holder stops where its copy has been read, and wakes after the walk.
+    let mut holders = Vec::new();
+    let mut wakes = Vec::new();
+    for _ in 0..2 {
+        let (stalled, wake) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (told, until) = (stalled.clone(), wake.clone());
+        faults.after(Op::GetObject, 2, move || async move {
+            told.notify_one();
+            until.notified().await;
+        });
+        let (asked, token, ticket) = (broker.clone(), token.clone(), ticket.clone());
+        holders.push(tokio::spawn(async move {
+            asked.complete(&token, &ticket).await
+        }));
+        stalled.notified().await;
+        wakes.push(wake);
+        broker.advance(31);
+    }
+    let swept = putgate::worker::walk_once(&broker.app).await.unwrap();
+    assert_eq!(swept.deleted.len(), 1, "the first one's copy: {swept:?}");
+    for (wake, holder) in wakes.into_iter().zip(holders) {
+        wake.notify_one();
+        let answer = holder.await.unwrap();
+        assert_eq!(answer.status, 200, "{answer:?}");
+    }
     assert_eq!(assert_settled(&broker, &ticket).await, Some(png(1)));
 }

@@ -13,6 +13,13 @@ use serde_json::json;
 use crate::common::{HTML, TestBroker, png, put};
 use crate::stage::{WIDE, assert_settled, key, padded, row, state};
 
+/// What owner 7 holds in a slot.
+fn account(slot: &str) -> Account {
+    let (tenant, owner) = (Tenant::parse("default"), Owner::parse("7"));
+    let slot = SlotName::parse(slot).unwrap();
+    Account::reference(&tenant.unwrap(), &slot, &owner.unwrap(), None)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_closed_tab_loses_no_file() {
     let broker = TestBroker::with_slots(WIDE).await;
@@ -32,12 +39,7 @@ async fn a_ticket_that_nobody_fills_expires_after_its_grace_and_gives_its_room_b
     let broker = TestBroker::with_slots(WIDE).await;
     let token = broker.token("7");
     let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
-    let account = Account::reference(
-        &Tenant::parse("default").unwrap(),
-        &SlotName::parse("pictures").unwrap(),
-        &Owner::parse("7").unwrap(),
-        None,
-    );
+    let account = account("pictures");
     assert_eq!(broker.app.db.usage(&account).await.unwrap().open, 1);
     broker.advance(24 * 3600 + 299);
     worker::run_once(&broker.app).await.unwrap();
@@ -238,18 +240,22 @@ async fn files_that_nobody_claims_end_and_claimed_ones_stay() {
     let broker = Arc::new(TestBroker::with_slots(WIDE).await);
     let token = broker.token("7");
     let mut files = Vec::new();
-    for seed in 0..20 {
+    for seed in 0..40 {
         let answer = broker.upload(&token, "brief", "a.png", &png(seed)).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         files.push(answer.body);
     }
     broker.advance(3600);
-    // Every file is claimed in the very moment that it ends.
+    // Every file is claimed while the sweep ends one after the other.
     let manage = broker.token_with(json!({"sub": "backend", "scope": "manage"}));
     let sweeps = {
         let broker = broker.clone();
         tokio::spawn(async move { worker::run_once(&broker.app).await.unwrap() })
     };
+    let account = account("brief");
+    while broker.app.db.usage(&account).await.unwrap().files == 40 {
+        tokio::task::yield_now().await;
+    }
     let claims: Vec<_> = files
         .iter()
         .map(|file| {
