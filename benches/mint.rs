@@ -28,7 +28,7 @@ const OWNERS: usize = 1000;
 
 fn main() {
     let seconds = Duration::from_secs(5);
-    println!("connections  slots      mints/s   p50 ms   p99 ms");
+    println!("connections  slots      mints/s   p50 ms   p99 ms   CPU µs  peak KiB");
     for (connections, owners, label) in [
         (1, OWNERS, "spread"),
         (64, OWNERS, "spread"),
@@ -36,14 +36,17 @@ fn main() {
     ] {
         let broker = Broker::start();
         drive(broker.address, connections, owners, Duration::from_secs(1));
+        let before = broker.cpu();
         let mut times = drive(broker.address, connections, owners, seconds);
+        let cpu = broker.cpu() - before;
         times.sort_unstable();
         let at = |share: usize| times[(times.len() - 1) * share / 100].as_secs_f64() * 1000.0;
         println!(
-            "{connections:>11}  {label:<7} {:>10.0} {:>8.2} {:>8.2}   server peak {} KiB",
+            "{connections:>11}  {label:<7} {:>10.0} {:>8.2} {:>8.2} {:>8.1} {:>9}",
             times.len() as f64 / seconds.as_secs_f64(),
             at(50),
             at(99),
+            cpu.as_secs_f64() * 1e6 / times.len() as f64,
             broker.peak_memory(),
         );
     }
@@ -100,6 +103,20 @@ impl Broker {
             address,
             _dir: dir,
         }
+    }
+
+    /// Processor time the server has used, in user and kernel.
+    fn cpu(&self) -> Duration {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let after_name = &stat[stat.rfind(')').unwrap()..];
+        let ticks: u64 = after_name
+            .split_whitespace()
+            .skip(12)
+            .take(2)
+            .map(|ticks| ticks.parse::<u64>().unwrap())
+            .sum();
+        // Linux counts in USER_HZ, which is 100 everywhere it matters.
+        Duration::from_millis(ticks * 10)
     }
 
     fn peak_memory(&self) -> u64 {

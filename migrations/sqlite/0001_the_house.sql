@@ -126,8 +126,8 @@ CREATE INDEX files_of_tenant_in_slot ON files (tenant, slot, committed_at, id) W
 CREATE INDEX files_unclaimed ON files (unclaimed_at) WHERE unclaimed_at IS NOT NULL AND ended_at IS NULL;
 CREATE INDEX files_ended ON files (purge_at) WHERE ended_at IS NOT NULL;
 
--- What each account holds: ["ref",tenant,slot,owner,ref], ["owner",tenant,slot,owner],
--- ["tenant",tenant,slot] and ["caller",tenant,owner]. Every change of a ticket or file
+-- What each account holds: [tenant,owner,slot,ref], [tenant,owner,slot], [tenant,null,slot]
+-- and [tenant,owner], as JSON; an owner's rows are neighbours. Every change of a ticket or file
 -- moves its accounts in the same transaction; `putgate audit` adds them up again.
 CREATE TABLE usage (
     account  TEXT PRIMARY KEY,

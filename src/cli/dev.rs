@@ -8,19 +8,20 @@ use std::path::{Path, PathBuf};
 use clap::Args as ClapArgs;
 use putgate::clock::Clock;
 use putgate::config::Config;
+use putgate::db::{self, Db};
 use putgate::devstore::{self, DevStore};
 use putgate::domain::secret::Secret;
+use putgate::flow;
 use putgate::http::dev::{self, Demo};
 use putgate::http::layers;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{Done, Failure, assemble, database, print, serve, start_logging, store};
-use putgate::db::Db;
-use putgate::flow;
+use super::{Done, Failure, assemble, print, reachable, serve, start_logging, store};
 
 const UPLOAD_KEY: &str = "dev-upload";
 const SERVER_KEY: &str = "dev-server";
+const DATABASE: &str = "putgate.db";
 
 #[derive(Debug, ClapArgs)]
 pub(super) struct Args {
@@ -37,11 +38,20 @@ pub(super) struct Args {
 
 pub(super) async fn run(args: Args) -> Done {
     std::fs::create_dir_all(&args.data).map_err(|e| at(&args.data, &e))?;
+    // First, since its lock says whether another process has this directory.
+    let settings = db::Settings {
+        path: args.data.join(DATABASE),
+        synchronous: db::Synchronous::Full,
+        migrate: true,
+    };
+    let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
+        .await
+        .map_err(Failure::broken)?;
     let keys = Keys::load(&args.data)?;
     let listener = TcpListener::bind(args.listen)
         .await
         .map_err(|e| Failure::broken(format!("--listen {}: {e}", args.listen)))?;
-    let address = listener.local_addr().map_err(Failure::broken)?;
+    let address = reachable(listener.local_addr().map_err(Failure::broken)?);
     let origins = origins(address);
     let devstore = DevStore::start(devstore::Settings {
         dir: args.data.join("store"),
@@ -55,23 +65,19 @@ pub(super) async fn run(args: Args) -> Done {
         clock: Clock::System,
     })
     .await
-    .map_err(|e| Failure::broken(format!("--store-listen {}: {e}", args.store_listen)))?;
-    let config = configuration(&args.data, &keys, address, &devstore.url())?;
+    .map_err(|e| Failure::broken(format!("the S3 server on {}: {e}", args.store_listen)))?;
+    let store_url = format!("http://{}", reachable(devstore.addr()));
+    let config = configuration(&args.data, &keys, address, &store_url)?;
     start_logging(&config)?;
-    let settings = database(&config, true)?;
-    let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
-        .await
-        .map_err(Failure::broken)?;
     let app = assemble(&config, db, store(&config).await?);
     let demo = Demo {
         secret: Secret::new(keys.token.as_str()),
         clock: Clock::System,
-        store_url: devstore.url(),
+        store_url: store_url.clone(),
     };
     let router = serve::router(&config, &app)?.merge(dev::routes(demo));
     let router = layers::wrap(router, &layers::ShellSettings::for_origins(&origins));
-    let store_url = devstore.url();
-    let served = serve::serve(app, listener, router, |address| {
+    let served = serve::serve(app, listener, router, |_| {
         print(&json!({"url": format!("http://{address}"), "store_url": store_url}).to_string());
     })
     .await;
@@ -101,15 +107,18 @@ struct Keys {
 
 impl Keys {
     fn load(data: &Path) -> Result<Self, Failure> {
+        let fresh = |path: &Path| {
+            let secret = random();
+            write_private(path, &secret).map_err(|e| at(path, &e))?;
+            Ok(secret)
+        };
         let secret = |name: &str| {
             let path = data.join(name);
             match std::fs::read_to_string(&path) {
-                Ok(text) => Ok(text.trim().to_owned()),
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-                    let secret = random();
-                    write_private(&path, &secret).map_err(|e| at(&path, &e))?;
-                    Ok(secret)
-                }
+                // An empty one was cut short by a crash; nothing was signed with it yet.
+                Ok(text) if !text.trim().is_empty() => Ok(text.trim().to_owned()),
+                Ok(_) => fresh(&path),
+                Err(e) if e.kind() == std::io::ErrorKind::NotFound => fresh(&path),
                 Err(e) => Err(at(&path, &e)),
             }
         };
@@ -132,7 +141,8 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
     std::fs::OpenOptions::new()
         .write(true)
-        .create_new(true)
+        .create(true)
+        .truncate(true)
         .mode(0o600)
         .open(path)?
         .write_all(text.as_bytes())
@@ -147,7 +157,7 @@ fn configuration(
 ) -> Result<Config, Failure> {
     let origins = serde_json::to_string(&origins(address)).map_err(Failure::broken)?;
     let quoted = |path: PathBuf| json!(path.display().to_string()).to_string();
-    let database = quoted(data.join("putgate.db"));
+    let database = quoted(data.join(DATABASE));
     let database = database.replacen('"', "\"sqlite://", 1);
     let (server, upload) = (&keys.server, &keys.upload);
     let text = format!(

@@ -1,11 +1,11 @@
-//! The commands. Exit codes: 0 done; 1 it did not work; 2 the command line or the
-//! configuration is wrong; 3 an audit found a broken law.
+//! The commands. Their exit codes are in [`EXIT_CODES`], which `--help` prints.
 
 mod dev;
 mod inspect;
 mod serve;
 
-use std::net::SocketAddr;
+use std::io::Write as _;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -14,15 +14,25 @@ use clap::{Parser, Subcommand};
 use putgate::clock::Clock;
 use putgate::config::{self, Config, DatabaseUrl, LogFormat};
 use putgate::db::{self, Db};
+use putgate::domain::problem::Problem;
 use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit, sweep};
 use putgate::http::auth::mint_token;
 use putgate::logging;
 use putgate::store::{Bucket, Key, Settings, Store};
+use putgate::worker;
+
+/// What a script may rely on.
+const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  it did not work: database, store, address or file; healthcheck: the server is not alive
+  2  the command line or the configuration is wrong; nothing was begun
+  3  audit found a broken law";
 
 /// A presigned, direct-to-object-storage upload broker that verifies what arrived.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 100)]
+#[command(version, about, after_help = EXIT_CODES, max_term_width = 100)]
 pub struct Cli {
     /// The configuration file.
     #[arg(long, global = true, value_name = "FILE")]
@@ -43,7 +53,8 @@ enum Command {
     Check,
     /// Check the laws on a live system, read-only.
     Audit,
-    /// Remove what no open ticket and no live file owns.
+    /// Remove what no open ticket and no live file owns. Beside a running server it deletes
+    /// leftover objects and leaves the rows to the server's own worker.
     Sweep {
         /// Only say what would be removed.
         #[arg(long)]
@@ -107,7 +118,7 @@ pub fn run(cli: Cli) -> ExitCode {
             load(path).and_then(|config| start(serve::run(config, cli.config.clone())))
         }
         Command::Setup => load(path).and_then(|config| start(setup(config))),
-        Command::Check => load(path).map(|config| print(&config.render())),
+        Command::Check => load(path).and_then(|config| check(&config)),
         Command::Audit => load(path).and_then(|config| start(run_audit(config))),
         Command::Sweep { dry_run } => {
             load(path).and_then(|config| start(run_sweep(config, dry_run)))
@@ -154,19 +165,33 @@ pub fn run(cli: Cli) -> ExitCode {
     }
 }
 
-#[expect(clippy::print_stdout, reason = "a command's answer goes to stdout")]
+/// A command's answer, to stdout. A reader that has gone (`| head`) is no failure.
 fn print(text: &str) {
-    println!("{}", text.trim_end());
+    let _ = writeln!(std::io::stdout(), "{}", text.trim_end());
 }
 
-#[expect(clippy::print_stderr, reason = "a command's complaint goes to stderr")]
+/// A command's complaint, to stderr.
 fn complain(text: &str) {
-    eprintln!("{}", text.trim_end());
+    let _ = writeln!(std::io::stderr(), "{}", text.trim_end());
 }
 
 fn load(path: Option<&Path>) -> Result<Config, Failure> {
     Config::load(path, &config::environment())
         .map_err(|mistakes| Failure::wrong(mistakes.to_string()))
+}
+
+/// Prints the configuration, unless `serve` would refuse it.
+fn check(config: &Config) -> Done {
+    let refusals: Vec<String> = [database(config, false).err(), serve::verifier(config).err()]
+        .into_iter()
+        .flatten()
+        .map(|refusal| refusal.message)
+        .collect();
+    if !refusals.is_empty() {
+        return Err(Failure::wrong(refusals.join("\n")));
+    }
+    print(&config.render());
+    Ok(())
 }
 
 fn start(command: impl Future<Output = Done>) -> Done {
@@ -293,8 +318,17 @@ async fn run_audit(config: Config) -> Done {
 }
 
 async fn run_sweep(config: Config, dry_run: bool) -> Done {
-    let app = beside(&config).await?;
+    start_logging(&config)?;
     let mut swept = sweep::Swept::default();
+    let app = if dry_run {
+        beside(&config).await?
+    } else if let Ok(app) = open(&config, false).await {
+        work_off(&app).await.map_err(Failure::broken)?;
+        app
+    } else {
+        // Another process serves this database, or nobody can: then this says why.
+        beside(&config).await?
+    };
     for bucket in [Bucket::Staging, Bucket::Files] {
         let mut after = None;
         loop {
@@ -306,6 +340,7 @@ async fn run_sweep(config: Config, dry_run: bool) -> Done {
             }
         }
     }
+    app.db.close().await;
     let verb = if dry_run { "would delete" } else { "deleted" };
     for (bucket, key) in &swept.deleted {
         print(&format!("{verb} {bucket:?} {key}"));
@@ -321,30 +356,49 @@ async fn run_sweep(config: Config, dry_run: bool) -> Done {
     Ok(())
 }
 
+/// Does all that is due by the rows, as the worker of `serve` would.
+async fn work_off(app: &Arc<App>) -> Result<(), Problem> {
+    loop {
+        let did = worker::run_once(app).await?;
+        if did == sweep::Swept::default() {
+            return Ok(());
+        }
+        print(&format!(
+            "closed {} due tickets, cleaned after {}, ended {} unclaimed files, purged {} tombstones",
+            did.closed, did.cleaned, did.unclaimed, did.purged
+        ));
+    }
+}
+
 /// One plain HTTP/1.1 request; a container image needs no curl for it.
 fn healthcheck(listen: SocketAddr) -> Done {
-    use std::io::{Read, Write};
-    use std::net::{IpAddr, Ipv4Addr, TcpStream};
+    use std::io::Read;
+    use std::net::TcpStream;
     use std::time::Duration;
-    let ip = if listen.ip().is_unspecified() {
-        IpAddr::V4(Ipv4Addr::LOCALHOST)
-    } else {
-        listen.ip()
-    };
+    let address = reachable(listen);
     let patience = Duration::from_secs(3);
-    let mut stream = TcpStream::connect_timeout(&SocketAddr::new(ip, listen.port()), patience)
-        .map_err(Failure::broken)?;
-    stream
-        .set_read_timeout(Some(patience))
-        .map_err(Failure::broken)?;
+    let silent = |why: std::io::Error| Failure::broken(format!("no answer at {address}: {why}"));
+    let mut stream = TcpStream::connect_timeout(&address, patience).map_err(silent)?;
+    stream.set_read_timeout(Some(patience)).map_err(silent)?;
     stream
         .write_all(b"GET /livez HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-        .map_err(Failure::broken)?;
+        .map_err(silent)?;
     let mut answer = [0; 12];
-    stream.read_exact(&mut answer).map_err(Failure::broken)?;
+    stream.read_exact(&mut answer).map_err(silent)?;
     if answer.ends_with(b" 200") {
         Ok(())
     } else {
-        Err(Failure::broken(String::from_utf8_lossy(&answer)))
+        let words = String::from_utf8_lossy(&answer);
+        Err(Failure::broken(format!("{address} answers {words}")))
     }
+}
+
+/// Where this machine finds a listener: one on every interface is on loopback too.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let ip = match listen.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, listen.port())
 }

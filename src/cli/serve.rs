@@ -1,9 +1,12 @@
 //! `serve`: the API and the worker, until a signal says stop.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::FutureExt;
 use putgate::config::{self, Config, UploadKey};
 use putgate::flow::App;
 use putgate::http::auth::{AuthSettings, Verifier};
@@ -13,9 +16,14 @@ use putgate::http::{Router, Shared, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 
 use super::{Done, Failure, open, start_logging};
+
+/// How long the worker may take to finish its pass at the end.
+const LAST_PASS: Duration = Duration::from_secs(3);
+/// A worker that panics at every pass must not fill the log.
+const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
     start_logging(&config)?;
@@ -53,15 +61,23 @@ async fn refuse_copying_uploads(app: &App) -> Done {
     }
 }
 
-/// The API in its shell.
+/// The API, without its shell.
 pub(super) fn router(config: &Config, app: &Arc<App>) -> Result<Router, Failure> {
+    Ok(routes(Shared {
+        app: Arc::clone(app),
+        verifier: Arc::new(verifier(config)?),
+    }))
+}
+
+/// Whose tokens are believed.
+pub(super) fn verifier(config: &Config) -> Result<Verifier, Failure> {
     let auth = &config.auth;
     if auth.jwks_url.is_some() {
         return Err(Failure::wrong(
             "auth.jwks_url: this release reads public_key_files and hs256_secret_files only",
         ));
     }
-    let verifier = Verifier::new(AuthSettings {
+    Verifier::new(AuthSettings {
         hs256_secrets: auth.hs256_secrets.clone(),
         public_keys: auth.public_keys.iter().map(|key| key.pem.clone()).collect(),
         issuer: auth.issuer.clone(),
@@ -71,11 +87,7 @@ pub(super) fn router(config: &Config, app: &Arc<App>) -> Result<Router, Failure>
         scope_claim: auth.scope_claim.clone(),
         default_scope: auth.default_scope.clone(),
     })
-    .map_err(|why| Failure::wrong(format!("auth: {why}")))?;
-    Ok(routes(Shared {
-        app: Arc::clone(app),
-        verifier: Arc::new(verifier),
-    }))
+    .map_err(|why| Failure::wrong(format!("auth: {why}")))
 }
 
 /// SIGHUP reads the slots anew; an invalid file changes nothing.
@@ -110,7 +122,8 @@ async fn stopped() {
     }
 }
 
-/// Serves and works until a signal; then finishes what is in flight.
+/// Serves and works until a signal; then finishes what is in flight, unless a second signal
+/// says that nobody wants to wait.
 pub(super) async fn serve(
     app: Arc<App>,
     listener: TcpListener,
@@ -119,12 +132,39 @@ pub(super) async fn serve(
 ) -> Done {
     let address = listener.local_addr().map_err(Failure::broken)?;
     let (stop, stopping) = watch::channel(false);
-    let worker = tokio::spawn(worker::run(Arc::clone(&app), stopping));
+    let mut worker = tokio::spawn(keep_working(Arc::clone(&app), stopping));
+    let (told, hears) = oneshot::channel();
+    let shutdown = async {
+        stopped().await;
+        tracing::info!("stopping; a second signal cuts what is in flight");
+        let _ = told.send(());
+    };
+    let impatience = async {
+        match hears.await {
+            Ok(()) => stopped().await,
+            Err(_) => std::future::pending().await,
+        }
+    };
     ready(address);
-    let served = server::serve(listener, router, stopped(), Limits::default()).await;
+    let served = tokio::select! {
+        served = server::serve(listener, router, shutdown, Limits::default()) => served,
+        () = impatience => Ok(()),
+    };
     // The receiver may be gone with a worker that died; then there is nothing to stop.
     let _ = stop.send(true);
-    let _ = worker.await;
+    if tokio::time::timeout(LAST_PASS, &mut worker).await.is_err() {
+        tracing::warn!("the worker was cut off; the next start finds what it left");
+        worker.abort();
+    }
     app.db.close().await;
     served.map_err(Failure::broken)
+}
+
+/// The worker, begun again when a bug ends it: without it a closed tab would lose its file.
+async fn keep_working(app: Arc<App>, stop: watch::Receiver<bool>) {
+    let work = || AssertUnwindSafe(worker::run(Arc::clone(&app), stop.clone())).catch_unwind();
+    while work().await.is_err() {
+        tracing::error!("the worker broke off and begins again");
+        tokio::time::sleep(AFTER_A_PANIC).await;
+    }
 }

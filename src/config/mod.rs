@@ -63,7 +63,7 @@ pub struct Server {
     pub allowed_origins: Vec<String>,
     /// How log lines look; default JSON.
     pub log: LogFormat,
-    /// Which log lines are written, as `tracing` filters them; default `info`.
+    /// Which log lines are written, as `tracing` filters them; default [`crate::logging::DEFAULT_FILTER`].
     pub log_filter: String,
 }
 

@@ -26,6 +26,7 @@ use crate::domain::slot::{
     TenantLimits,
 };
 use crate::domain::time::Seconds;
+use crate::logging::DEFAULT_FILTER;
 
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const MIN_HS256_BYTES: usize = 32;
@@ -112,7 +113,7 @@ fn server<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> (Server, Vec<Address
         public_url: public_url.as_ref().map(Address::text),
         allowed_origins: pages.iter().map(Address::text_of_origin).collect(),
         log: r.value_or(s, "log", &LOG, LogFormat::Json),
-        log_filter: r.value_or(s, "log_filter", &LOG_FILTER, "info".into()),
+        log_filter: r.value_or(s, "log_filter", &LOG_FILTER, DEFAULT_FILTER.into()),
     };
     r.close(s);
     pages.extend(public_url);

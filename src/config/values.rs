@@ -191,7 +191,7 @@ pub(super) const LOG: Kind<LogFormat> = Kind {
 pub(super) const LOG_FILTER: Kind<String> = Kind {
     parse: |raw| {
         let text = (TEXT.parse)(raw)?;
-        match tracing_subscriber::EnvFilter::try_new(&text) {
+        match text.parse::<tracing_subscriber::filter::Targets>() {
             Ok(_) => Ok(text),
             Err(_) => Err(
                 "not a log filter. Write a level, as \"info\", or \"info,putgate::flow=debug\"."

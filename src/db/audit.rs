@@ -50,10 +50,10 @@ impl Db {
                SELECT tenant, slot, owner, coalesce(ref, ''), 0, 1, 0, size
                  FROM files WHERE ended_at IS NULL),
              posted AS (
-               SELECT json_array('ref', tenant, slot, owner, ref) AS account, * FROM entries
-               UNION ALL SELECT json_array('owner', tenant, slot, owner), * FROM entries
-               UNION ALL SELECT json_array('tenant', tenant, slot), * FROM entries
-               UNION ALL SELECT json_array('caller', tenant, owner), * FROM entries),
+               SELECT json_array(tenant, owner, slot, ref) AS account, * FROM entries
+               UNION ALL SELECT json_array(tenant, owner, slot), * FROM entries
+               UNION ALL SELECT json_array(tenant, NULL, slot), * FROM entries
+               UNION ALL SELECT json_array(tenant, owner), * FROM entries),
              summed AS (
                SELECT account, sum(open) AS open, sum(files) AS files, sum(reserved) AS reserved,
                       sum(stored) AS stored FROM posted GROUP BY account)

@@ -48,6 +48,9 @@ impl Db {
         clock: Clock,
         ids: impl Fn() -> Id + Send + Sync + 'static,
     ) -> Result<Self, DbError> {
+        if !settings.migrate {
+            must_exist(&settings.path)?;
+        }
         let lock = lock(&settings.path)?;
         let options = options(settings);
         let mut connection = options.connect().await?;
@@ -70,6 +73,7 @@ impl Db {
 
     /// Opens the database for reading, beside the process that serves it.
     pub async fn open_beside(settings: &Settings, clock: Clock) -> Result<Self, DbError> {
+        must_exist(&settings.path)?;
         let options = options(settings).create_if_missing(false);
         let mut connection = options.connect().await.map_err(|e| {
             DbError::Refused(format!("cannot read {}: {e}", settings.path.display()))
@@ -114,6 +118,17 @@ fn readers(options: SqliteConnectOptions) -> sqlx::SqlitePool {
                 .pragma("query_only", "on")
                 .statement_cache_capacity(100),
         )
+}
+
+/// Only who may migrate may create: a mistyped path must not leave an empty database there.
+fn must_exist(path: &Path) -> Result<(), DbError> {
+    if path.exists() {
+        return Ok(());
+    }
+    Err(DbError::Refused(format!(
+        "there is no database at {}: run `putgate setup`",
+        path.display()
+    )))
 }
 
 /// One process serves a SQLite file. The lock is the operating system's, so a crash frees it.

@@ -18,35 +18,31 @@ use super::name::{Id, Owner, Ref, SlotName, Tenant};
 use super::ticket::{State, Ticket};
 use super::time::Timestamp;
 
-/// What is counted together. Its text, a JSON array, is the key of a usage row.
+/// What is counted together. Its text, a JSON array, is the key of a usage row; tenant and
+/// owner come first, so that the accounts of one owner are neighbours in the table.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Account(String);
 
 impl Account {
-    /// `max_entries`: per tenant, slot, owner and ref.
+    /// `max_entries`: per tenant, slot, owner and ref; the null ref is the empty one.
     pub fn reference(tenant: &Tenant, slot: &SlotName, owner: &Owner, r: Option<&Ref>) -> Self {
-        Self::of(&[
-            "ref",
-            tenant.as_str(),
-            slot.as_str(),
-            owner.as_str(),
-            r.map_or("", Ref::as_str),
-        ])
+        let r = r.map_or("", Ref::as_str);
+        Self::of(&(tenant.as_str(), owner.as_str(), slot.as_str(), r))
     }
 
     /// `quota`: per tenant, slot and owner.
     pub fn owner(tenant: &Tenant, slot: &SlotName, owner: &Owner) -> Self {
-        Self::of(&["owner", tenant.as_str(), slot.as_str(), owner.as_str()])
+        Self::of(&(tenant.as_str(), owner.as_str(), slot.as_str()))
     }
 
     /// `limits_per_tenant`: per tenant and slot.
     pub fn tenant(tenant: &Tenant, slot: &SlotName) -> Self {
-        Self::of(&["tenant", tenant.as_str(), slot.as_str()])
+        Self::of(&(tenant.as_str(), (), slot.as_str()))
     }
 
     /// `max_open_tickets`: per tenant and owner.
     pub fn caller(tenant: &Tenant, owner: &Owner) -> Self {
-        Self::of(&["caller", tenant.as_str(), owner.as_str()])
+        Self::of(&(tenant.as_str(), owner.as_str()))
     }
 
     /// The four accounts that a ticket or file is counted in.
@@ -59,8 +55,15 @@ impl Account {
         ]
     }
 
-    fn of(parts: &[&str]) -> Self {
+    fn of(parts: &impl serde::Serialize) -> Self {
         Self(serde_json::to_string(parts).unwrap_or_default())
+    }
+
+    /// Tenant, owner, slot and ref, as far as this account has them; `None`: not one of ours.
+    pub fn parts(text: &str) -> Option<Vec<Option<String>>> {
+        serde_json::from_str(text)
+            .ok()
+            .filter(|parts: &Vec<_>| (2..=4).contains(&parts.len()))
     }
 
     /// An account as its row spells it.

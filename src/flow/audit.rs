@@ -2,6 +2,7 @@
 //! before it is reported, since the system moves meanwhile.
 
 use super::App;
+use crate::domain::books::Account;
 use crate::domain::problem::Problem;
 use crate::domain::slot::OnFull;
 use crate::flow::sweep::{Swept, walk_page};
@@ -110,15 +111,14 @@ async fn law_4(app: &App, report: &mut Report) -> Result<(), Problem> {
         };
         after.clone_from(&last.account);
         for account in held {
-            let Ok(parts) = serde_json::from_str::<Vec<String>>(&account.account) else {
+            let Some(parts) = Account::parts(&account.account) else {
                 report
                     .violations
                     .push(format!("law 4: {} is no account", account.account));
                 continue;
             };
-            let slot = parts
-                .get(2)
-                .and_then(|name| slots.values().find(|slot| slot.name.as_str() == name));
+            let slot = parts.get(2).cloned().flatten();
+            let slot = slot.and_then(|name| slots.values().find(|slot| slot.name.as_str() == name));
             let Some(policy) = slot.map(|slot| &slot.policy) else {
                 continue;
             };
@@ -130,10 +130,10 @@ async fn law_4(app: &App, report: &mut Report) -> Result<(), Problem> {
                     usage.reserved.max(usage.stored),
                 ),
             };
-            let (max_entries, max_bytes) = match parts[0].as_str() {
-                "ref" => (Some(policy.max_entries), None),
-                "owner" => (None, policy.quota),
-                "tenant" => (policy.per_tenant.max_entries, policy.per_tenant.quota),
+            let (max_entries, max_bytes) = match &parts[..] {
+                [_, Some(_), Some(_), Some(_)] => (Some(policy.max_entries), None),
+                [_, Some(_), Some(_)] => (None, policy.quota),
+                [_, None, Some(_)] => (policy.per_tenant.max_entries, policy.per_tenant.quota),
                 _ => (None, None),
             };
             if max_entries.is_some_and(|max| entries > i64::from(max)) {

@@ -1,6 +1,6 @@
 //! Claim: the app's backend takes files for an object of its own.
 
-use super::{App, READS, moved};
+use super::{App, READS, look, moved};
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::ledger::{self, Claim, Claimed};
 use crate::domain::name::{Id, Owner, Ref};
@@ -26,11 +26,9 @@ pub async fn claim(
     for _ in 0..READS {
         let mut slots = Vec::new();
         for id in &ids {
-            let file = app
-                .db
-                .file(*id)
-                .await?
-                .ok_or_else(|| Problem::not_found().with("file", id.to_string()))?;
+            let file = look::own_file(app, caller, *id)
+                .await
+                .map_err(|problem| problem.with("file", id.to_string()))?;
             if !slots.iter().any(|(name, _)| *name == file.slot) {
                 let bound = app.slot(&file.slot).ok();
                 let bound = bound.map(|slot| (slot.policy.max_entries, slot.policy.on_full));

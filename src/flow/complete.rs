@@ -9,7 +9,7 @@ use super::{App, deadline, look, sweep};
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::file::File;
 use crate::domain::name::Id;
-use crate::domain::problem::{Code, Problem};
+use crate::domain::problem::Problem;
 use crate::domain::ticket::{State, Ticket};
 
 /// How many attempts a caller's bytes may keep changing under.
@@ -18,8 +18,8 @@ const ATTEMPTS: usize = 5;
 /// What a completion came to.
 #[derive(Debug)]
 pub enum Completed {
-    /// Committed: the ticket and its file.
-    Committed(Box<Ticket>, Box<File>),
+    /// Committed: the ticket and its file, unless that has ended since.
+    Committed(Box<Ticket>, Option<Box<File>>),
     /// Still being judged; ask again.
     Working(Box<Ticket>),
 }
@@ -74,13 +74,9 @@ pub async fn complete(
         }
     }
     match look::with_file(app, ticket).await? {
-        (ticket, Some(file)) if ticket.state == State::Committed => {
-            Ok(Completed::Committed(Box::new(ticket), Box::new(file)))
+        (ticket, file) if ticket.state == State::Committed => {
+            Ok(Completed::Committed(Box::new(ticket), file.map(Box::new)))
         }
-        (ticket, _) if ticket.state == State::Committed => Err(Problem::new(
-            Code::NotFound,
-            "the file was committed and has been deleted since",
-        )),
         (ticket, _) => Err(ticket.closed_problem()),
     }
 }

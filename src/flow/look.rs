@@ -52,10 +52,10 @@ pub async fn own_file_or_tombstone(app: &App, caller: &Caller, id: Id) -> Result
     }
 }
 
-/// A ticket and, once it is committed, its file.
+/// A ticket and, once it is committed and for as long as it lives, its file.
 pub async fn with_file(app: &App, ticket: Ticket) -> Result<(Ticket, Option<File>), Problem> {
     let file = match ticket.state {
-        State::Committed => app.db.file(ticket.id).await?,
+        State::Committed => app.db.file(ticket.id).await?.filter(File::is_live),
         _ => None,
     };
     Ok((ticket, file))

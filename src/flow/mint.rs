@@ -54,12 +54,12 @@ pub struct Wish {
     pub metadata: Map<String, Value>,
 }
 
-/// A minted ticket and how to fill it. A replayed mint may find its ticket closed.
+/// A minted ticket and how to fill it.
 #[derive(Debug)]
 pub struct Ready {
     /// The ticket.
     pub ticket: Ticket,
-    /// How to fill it, while it is open.
+    /// How to fill it, while it can be: a repeated mint may come too late.
     pub transfer: Option<Transfer>,
 }
 
@@ -133,7 +133,7 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
         })
         .await?
         .map_err(|_| super::moved())?;
-    let files = match minted {
+    let files: Vec<Result<Ticket, Problem>> = match minted {
         Minted::Mismatch => {
             let detail = "this Idempotency-Key was used with another body";
             return Err(Problem::new(Code::IdempotencyMismatch, detail));
@@ -142,54 +142,53 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
             for id in cancelled {
                 app.announce(id);
             }
-            let mut ready = Vec::with_capacity(files.len());
-            for file in files {
-                ready.push(match file {
-                    Ok(ticket) => Ok(prepare(app, ticket)?),
-                    Err(problem) => Err(with_open_tickets(app, &at, problem).await?),
-                });
-            }
-            ready
+            files
         }
         Minted::Replay(files) => {
-            let mut ready = Vec::with_capacity(files.len());
+            let mut then = Vec::with_capacity(files.len());
             for file in files {
-                ready.push(match file {
-                    Ok(id) => match app.db.ticket(id).await? {
-                        Some(ticket) => Ok(prepare(app, ticket)?),
-                        None => Err(Problem::not_found()),
-                    },
+                then.push(match file {
+                    Ok(id) => app.db.ticket(id).await?.ok_or_else(Problem::not_found),
                     Err(problem) => Err(problem),
                 });
             }
-            ready
+            then
         }
     };
+    let is_full = |file: &Result<_, Problem>| matches!(file, Err(p) if p.code == Code::SlotFull);
+    let open = if files.iter().any(is_full) {
+        open_tickets(app, &at).await?
+    } else {
+        Vec::new()
+    };
+    let files = files
+        .into_iter()
+        .map(|file| match file {
+            Ok(ticket) => Ok(Ok(prepare(app, ticket)?)),
+            Err(problem) if problem.code == Code::SlotFull => {
+                Ok(Err(problem.with("open_tickets", open.clone())))
+            }
+            Err(problem) => Ok(Err(problem)),
+        })
+        .collect::<Result<_, Problem>>()?;
     Ok(Answer { files })
 }
 
-/// `slot-full` names the open tickets that fill the slot, so that a client can cancel one.
-async fn with_open_tickets(
-    app: &App,
-    at: &TicketFilter,
-    problem: Problem,
-) -> Result<Problem, Problem> {
-    if problem.code != Code::SlotFull {
-        return Ok(problem);
-    }
+/// The open tickets that fill a slot: `slot-full` names them, so that a client can cancel
+/// one.
+async fn open_tickets(app: &App, at: &TicketFilter) -> Result<Vec<Value>, Problem> {
     let open = app.db.tickets(at, MAX_FILES).await?.rows;
-    let open: Vec<Value> = open
+    Ok(open
         .iter()
         .filter(|ticket| ticket.reference == at.reference)
         .map(|ticket| view::ticket(ticket, None))
-        .collect();
-    Ok(problem.with("open_tickets", open))
+        .collect())
 }
 
+/// A repeated mint may find its ticket closed, or open past its deadline.
 fn prepare(app: &App, ticket: Ticket) -> Result<Ready, Problem> {
-    let transfer = (ticket.state == State::Open)
-        .then(|| transfer(app, &ticket))
-        .transpose()?;
+    let fillable = ticket.state == State::Open && ticket.url_life(app.clock.now()).is_some();
+    let transfer = fillable.then(|| transfer(app, &ticket)).transpose()?;
     Ok(Ready { ticket, transfer })
 }
 
@@ -204,9 +203,12 @@ enum Refusal {
 fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
     let bad = |detail: String| Refusal::Request(Problem::invalid(detail));
     let size = u64::try_from(wish.size)
-        .ok()
-        .filter(|size| *size > 0)
-        .ok_or_else(|| bad(format!("size: at least 1 byte, got {}", wish.size)))?;
+        .map_err(|_| bad(format!("size: at least 1 byte, got {}", wish.size)))?;
+    if size == 0 {
+        // Somebody picked an empty file among others; those need not suffer for it.
+        let problem = Problem::invalid("size: at least 1 byte, the file is empty");
+        return Err(Refusal::File(problem));
+    }
     if wish.name.len() > MAX_NAME {
         return Err(bad(format!(
             "name: at most {MAX_NAME} bytes, got {}",
@@ -216,9 +218,11 @@ fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
     if wish
         .media_type
         .as_ref()
-        .is_some_and(|text| text.len() > 255)
+        .is_some_and(|text| text.len() > 255 || text.chars().any(char::is_control))
     {
-        return Err(bad("type: at most 255 bytes".into()));
+        return Err(bad(
+            "type: at most 255 bytes without control characters".into()
+        ));
     }
     if let Some(sum) = &wish.sha256
         && !is_sha256(sum)

@@ -15,11 +15,11 @@ mod attempt;
 mod lease;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, broadcast};
-use uuid::{NoContext, Uuid};
+use uuid::{ContextV7, Uuid};
 
 use crate::clock::Clock;
 use crate::db::Db;
@@ -96,12 +96,15 @@ impl App {
     }
 }
 
+/// Ids of one millisecond count up, so that lists and "the oldest" keep the order of minting.
+static IDS: Mutex<ContextV7> = Mutex::new(ContextV7::new());
+
 /// A new id, by this clock.
 pub fn new_id(clock: &Clock) -> Id {
     let now = clock.now().millis();
     let seconds = u64::try_from(now.div_euclid(1000)).unwrap_or(0);
     let nanos = u32::try_from(now.rem_euclid(1000)).unwrap_or(0) * 1_000_000;
-    Uuid::new_v7(uuid::Timestamp::from_unix(NoContext, seconds, nanos))
+    Uuid::new_v7(uuid::Timestamp::from_unix(&IDS, seconds, nanos))
 }
 
 impl From<StoreError> for Problem {

@@ -99,7 +99,7 @@ async fn token(State(demo): State<Arc<Demo>>, Query(asked): Query<TokenQuery>) -
         claims["tenant"] = json!(tenant);
     }
     if let Some(refs) = asked.refs {
-        claims["refs"] = refs.split(',').collect();
+        claims["refs"] = refs.split(',').filter(|name| !name.is_empty()).collect();
     }
     Json(json!({"token": mint_token(&demo.secret, &claims)}))
 }

@@ -2,6 +2,7 @@
 //! a clock that the test moves. Dropping it checks nothing; `audit` does.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
+#![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -163,20 +164,11 @@ impl TestBroker {
     }
 
     /// Mints one ticket for the whole of `bytes`; panics when it is refused.
-    #[track_caller]
-    pub fn mint<'a>(
-        &'a self,
-        token: &'a str,
-        slot: &'a str,
-        name: &'a str,
-        bytes: &'a [u8],
-    ) -> impl Future<Output = Value> + 'a {
-        async move {
-            let body = json!({"slot": slot, "files": [{"name": name, "size": bytes.len()}]});
-            let answer = self.call("POST", "/v1/tickets", token, Some(body)).await;
-            assert_eq!(answer.status, 201, "{answer:?}");
-            answer.body["tickets"][0].clone()
-        }
+    pub async fn mint(&self, token: &str, slot: &str, name: &str, bytes: &[u8]) -> Value {
+        let body = json!({"slot": slot, "files": [{"name": name, "size": bytes.len()}]});
+        let answer = self.call("POST", "/v1/tickets", token, Some(body)).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        answer.body["tickets"][0].clone()
     }
 
     /// Puts bytes by a ticket's transfer, as a browser would.

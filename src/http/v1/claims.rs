@@ -6,7 +6,7 @@ use axum::routing::post;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{file_view, named, reference};
+use super::{Object, file_view, named, reference};
 use crate::domain::name::{Id, Owner};
 use crate::domain::problem::Problem;
 use crate::flow::claim;
@@ -29,7 +29,7 @@ struct ClaimBody {
 async fn claim_files(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
-    Json(body): Json<ClaimBody>,
+    Json(Object(body)): Json<Object<ClaimBody>>,
 ) -> Result<Json<Value>, Problem> {
     let owner = named(Owner::parse, "owner", body.owner)?;
     let reference = reference(body.reference)?;

@@ -5,9 +5,14 @@ mod files;
 mod slots;
 mod tickets;
 
+use std::fmt;
+use std::marker::PhantomData;
+
 use axum::Router;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
 
 use super::Shared;
@@ -15,7 +20,7 @@ use crate::domain::caller::{Caller, Scope};
 use crate::domain::file::File;
 use crate::domain::name::{NameError, Owner, Ref, SlotName};
 use crate::domain::problem::{Code, Problem};
-use crate::domain::ticket::Ticket;
+use crate::domain::ticket::{State, Ticket};
 use crate::domain::view;
 use crate::flow::{App, look};
 
@@ -90,6 +95,27 @@ fn listed_owner(caller: &Caller, asked: Option<Owner>) -> Result<Option<Owner>, 
     }
 }
 
+/// What has to be a JSON object: serde alone would also read a struct from an array of its
+/// members in their order.
+#[derive(Debug, Default)]
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        struct OnlyMaps<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for OnlyMaps<T> {
+            type Value = T;
+            fn expecting(&self, to: &mut fmt::Formatter<'_>) -> fmt::Result {
+                to.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, members: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(members))
+            }
+        }
+        from.deserialize_map(OnlyMaps(PhantomData)).map(Self)
+    }
+}
+
 /// An opaque place in a list.
 fn cursor(place: &str) -> String {
     URL_SAFE_NO_PAD.encode(place)
@@ -116,11 +142,12 @@ fn file_view(app: &App, file: &File) -> Result<Value, Problem> {
     Ok(view)
 }
 
-/// A ticket, with its file and a fresh URL once it is committed.
+/// A ticket; once it is committed, with its file and a fresh URL, or null for a file that
+/// has ended since.
 fn ticket_view(app: &App, ticket: &Ticket, file: Option<&File>) -> Result<Value, Problem> {
     let mut view = view::ticket(ticket, file);
-    if let Some(file) = file.filter(|file| file.is_live()) {
-        view["file"] = file_view(app, file)?;
+    if ticket.state == State::Committed {
+        view["file"] = file.map_or(Ok(Value::Null), |file| file_view(app, file))?;
     }
     Ok(view)
 }

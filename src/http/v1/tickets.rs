@@ -1,8 +1,8 @@
 //! `/v1/tickets`: mint, list, look, sign, complete, cancel.
 
 use axum::Router;
-use axum::body::Bytes;
-use axum::extract::State;
+use axum::body::HttpBody;
+use axum::extract::{FromRequest, Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::{
-    bad_cursor, cursor, listed_owner, owner_name, page_size, place, reference, slot_name,
+    Object, bad_cursor, cursor, listed_owner, owner_name, page_size, place, reference, slot_name,
     ticket_view, wait,
 };
 use crate::db::TicketFilter;
@@ -18,10 +18,10 @@ use crate::domain::name::Id;
 use crate::domain::problem::Problem;
 use crate::domain::ticket;
 use crate::flow::complete::Completed;
-use crate::flow::mint::{Request, Wish};
+use crate::flow::mint::{self, Wish};
 use crate::flow::sign::Transfer;
-use crate::flow::{cancel, complete, look, mint, sign};
-use crate::http::problem::{Json, JsonBody, Path, Query, parse_json};
+use crate::flow::{cancel, complete, look, sign};
+use crate::http::problem::{Json, JsonBody, Path, Query, Refusal};
 use crate::http::{Bearer, Shared};
 use crate::store::Presigned;
 
@@ -44,7 +44,7 @@ struct MintBody {
     reference: Option<String>,
     #[serde(default)]
     owner: Option<String>,
-    files: Vec<MintFile>,
+    files: Vec<Object<MintFile>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -64,16 +64,19 @@ async fn mint_tickets(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
     headers: HeaderMap,
-    JsonBody { value: body, bytes }: JsonBody<MintBody>,
+    JsonBody {
+        value: Object(body),
+        bytes,
+    }: JsonBody<Object<MintBody>>,
 ) -> Result<Response, Problem> {
-    let request = Request {
+    let request = mint::Request {
         slot: slot_name(body.slot)?,
         reference: reference(body.reference)?,
         owner: owner_name(body.owner)?,
         files: body
             .files
             .into_iter()
-            .map(|file| Wish {
+            .map(|Object(file)| Wish {
                 name: file.name,
                 size: file.size,
                 media_type: file.media_type,
@@ -123,9 +126,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
     match (first, second) {
         (None, _) => Ok(None),
         (Some(key), None) => match key.to_str() {
-            Ok(key) if (1..=255).contains(&key.len()) => Ok(Some(key.to_owned())),
+            // `to_str` lets tabs pass.
+            Ok(key) if (1..=255).contains(&key.len()) && !key.contains('\t') => {
+                Ok(Some(key.to_owned()))
+            }
             _ => Err(Problem::invalid(
-                "Idempotency-Key: 1 to 255 printable characters",
+                "Idempotency-Key: 1 to 255 printable ASCII characters",
             )),
         },
         (Some(_), Some(_)) => Err(Problem::invalid("Idempotency-Key: given more than once")),
@@ -257,13 +263,14 @@ async fn sign_ticket(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
     Path(id): Path<Id>,
-    body: Bytes,
-) -> Result<Json<Value>, Problem> {
+    request: Request,
+) -> Result<Json<Value>, Refusal> {
     // The parts are the whole body, and a single PUT has none: `POST …/sign` alone will do.
-    let body: SignBody = if body.is_empty() {
+    let body = if request.body().is_end_stream() {
         SignBody::default()
     } else {
-        parse_json(&body)?
+        let Json(Object(body)) = Json::<Object<SignBody>>::from_request(request, &shared).await?;
+        body
     };
     let (ticket, transfer) = sign::sign(&shared.app, &caller, id, &body.parts).await?;
     let mut view = ticket_view(&shared.app, &ticket, None)?;
@@ -305,7 +312,7 @@ async fn complete_ticket(
 ) -> Result<Response, Problem> {
     match complete::complete(&shared.app, &caller, id, wait(asked.wait, 20)?).await? {
         Completed::Committed(ticket, file) => {
-            Ok(Json(ticket_view(&shared.app, &ticket, Some(&file))?).into_response())
+            Ok(Json(ticket_view(&shared.app, &ticket, file.as_deref())?).into_response())
         }
         Completed::Working(ticket) => {
             let body = Json(ticket_view(&shared.app, &ticket, None)?);
