@@ -225,6 +225,30 @@ impl DevStore {
         bytes: &[u8],
         content_type: &str,
     ) -> io::Result<()> {
+        self.put(bucket, key, bytes, content_type, None)
+    }
+
+    /// [`write`](Self::write) under a forced `ETag`, as if the bytes were an MD5 twin of
+    /// those that rightly have it.
+    pub fn write_twin(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: &[u8],
+        content_type: &str,
+        etag: &str,
+    ) -> io::Result<()> {
+        self.put(bucket, key, bytes, content_type, Some(etag))
+    }
+
+    fn put(
+        &self,
+        bucket: &str,
+        key: &str,
+        bytes: &[u8],
+        content_type: &str,
+        etag: Option<&str>,
+    ) -> io::Result<()> {
         let disk = &self.shared.disk;
         let draft = disk.draft();
         fs::write(draft.path(), bytes)?;
@@ -236,7 +260,7 @@ impl DevStore {
             bucket: bucket.to_owned(),
             key: key.to_owned(),
             size,
-            etag: hex::encode(came_to.md5),
+            etag: etag.map_or_else(|| hex::encode(came_to.md5), str::to_owned),
             modified: disk.now(),
             headers: Headers {
                 content_type: Some(content_type.to_owned()),

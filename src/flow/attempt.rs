@@ -380,9 +380,24 @@ async fn promote(
                 ledger::note_promotion(books, id, epoch, &final_key, &noted)
             })
             .await?;
+        // Of this ticket's promotions by parts only the one on its row is ever looked for.
+        let superfluous = if mine {
+            ticket
+                .promote_key
+                .as_deref()
+                .zip(ticket.promote_upload_id.as_deref())
+        } else {
+            Some((promotion.final_key, upload_id.as_str()))
+        };
+        if let Some((key, upload)) = superfluous
+            && let Err(error) = app.store.abort_multipart(Bucket::Files, key, upload).await
+        {
+            tracing::warn!(ticket = %ticket.id, %error, "an unfinished promotion stays in the store");
+        }
         if !mine {
             return Err(Stop::Again);
         }
+        lease.check()?;
         app.store
             .copy_parts(promotion, &upload_id, &|| lease.is_held())
             .await

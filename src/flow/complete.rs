@@ -47,8 +47,17 @@ pub async fn complete(
         match outcome {
             Outcome::Closed(closed) => ticket = *closed,
             Outcome::Busy => {
-                ticket = look::wait_closed(app, ticket, until).await?;
-                if ticket.state == State::Open && ticket.is_leased(app.db.now()) {
+                // The other attempt may also end without a decision: then it is our turn.
+                let busy =
+                    |ticket: &Ticket| ticket.state == State::Open && ticket.is_leased(app.db.now());
+                loop {
+                    let glance = until.min(Instant::now() + look::GLANCE.duration());
+                    ticket = look::wait_closed(app, ticket, glance).await?;
+                    if !busy(&ticket) || Instant::now() >= until {
+                        break;
+                    }
+                }
+                if busy(&ticket) {
                     return Ok(Completed::Working(Box::new(ticket)));
                 }
             }

@@ -20,7 +20,7 @@ use crate::domain::time::Seconds;
 use crate::store::Presigned;
 
 /// How often a waiter looks by itself: another replica's commits are not announced here.
-const GLANCE: Seconds = Seconds(1);
+pub(super) const GLANCE: Seconds = Seconds(1);
 
 /// A ticket of the caller, or nothing at all: another owner's does not exist.
 pub async fn own_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ticket, Problem> {

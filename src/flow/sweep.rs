@@ -195,11 +195,26 @@ pub async fn end_unclaimed_files(app: &App) -> Result<usize, Problem> {
     Ok(ended)
 }
 
+/// Deletes an object; false when the store refuses to. One under a lock of the store's
+/// must not keep the pass from all that come after it, as an outage may.
+async fn delete(app: &App, bucket: Bucket, key: &str) -> Result<bool, StoreError> {
+    match app.store.delete(bucket, key).await {
+        Ok(()) => Ok(true),
+        Err(error @ StoreError::Refused(_)) => {
+            tracing::warn!(key, %error, "an object that nobody wants was not deleted");
+            Ok(false)
+        }
+        Err(error) => Err(error),
+    }
+}
+
 /// Deletes the bytes of tombstones, then the tombstones.
 pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
     let mut purged = 0;
     for file in app.db.tombstones(app.db.now(), BATCH).await? {
-        app.store.delete(Bucket::Files, &file.key).await?;
+        if !delete(app, Bucket::Files, &file.key).await? {
+            continue;
+        }
         app.db
             .write(Footprint::default(), move |books, _| {
                 books.forget(Forget::File(file.id));
@@ -297,10 +312,9 @@ pub async fn walk_page(
             Debris::No => {}
             Debris::Unknown => swept.unknown.push((bucket, object.key)),
             Debris::Yes => {
-                if !dry {
-                    app.store.delete(bucket, &object.key).await?;
+                if dry || delete(app, bucket, &object.key).await? {
+                    swept.deleted.push((bucket, object.key));
                 }
-                swept.deleted.push((bucket, object.key));
             }
         }
     }

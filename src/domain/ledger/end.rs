@@ -62,6 +62,7 @@ pub fn cancel(books: &mut Books, now: Timestamp, id: Id) -> Ended {
 }
 
 /// The worker looked and found nothing to decide: when it looks again, and what it saw.
+/// Its attempt gave its lease back before; one that is there now is somebody else's.
 pub fn look_later(books: &mut Books, now: Timestamp, id: Id, epoch: u32, note: &str) {
     if books
         .ticket(id)
@@ -70,7 +71,6 @@ pub fn look_later(books: &mut Books, now: Timestamp, id: Id, epoch: u32, note: &
         books.change_ticket(id, |t| {
             t.checks += 1;
             t.next_check_at = Some(t.next_look(now));
-            t.lease_until = None;
             t.note = Some(note.to_owned());
         });
     }

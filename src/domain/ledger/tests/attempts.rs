@@ -135,7 +135,7 @@ fn a_lease_can_be_renewed_and_given_back() {
 }
 
 #[test]
-fn looking_later_backs_off_and_gives_the_lease_back() {
+fn looking_later_backs_off_and_leaves_a_newer_lease_alone() {
     let mut w = World::rejecting(1);
     let id = w.mint_one(ANN, "", 1);
     let mut waits = Vec::new();
@@ -143,6 +143,11 @@ fn looking_later_backs_off_and_gives_the_lease_back() {
         let attempt = w.attempt(id);
         w.write(&attempt.row(), |b, now| {
             look_later(b, now, id, attempt.epoch, "nothing there");
+            assert!(
+                b.ticket(id).unwrap().is_leased(now),
+                "it is not the look's to give"
+            );
+            release(b, id, attempt.epoch, "nothing there");
         });
         let next = w.tickets[&id].next_check_at.unwrap();
         waits.push(w.now.seconds_until(next));
