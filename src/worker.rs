@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::domain::problem::Problem;
@@ -38,8 +37,9 @@ pub async fn walk_once(app: &Arc<App>) -> Result<Swept, Problem> {
     Ok(swept)
 }
 
-/// Runs until `stop` says so.
-pub async fn run(app: Arc<App>, mut stop: watch::Receiver<bool>) {
+/// Runs until the app is to stop.
+pub async fn run(app: Arc<App>) {
+    let mut stop = app.stopping();
     let mut pause = POLL;
     let mut walked = Instant::now();
     while !*stop.borrow() {

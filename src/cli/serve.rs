@@ -16,7 +16,7 @@ use putgate::http::{Router, Shared, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::oneshot;
 
 use super::{Done, Failure, open, start_logging};
 
@@ -131,12 +131,12 @@ pub(super) async fn serve(
     ready: impl FnOnce(SocketAddr),
 ) -> Done {
     let address = listener.local_addr().map_err(Failure::broken)?;
-    let (stop, stopping) = watch::channel(false);
-    let mut worker = tokio::spawn(keep_working(Arc::clone(&app), stopping));
+    let mut worker = tokio::spawn(keep_working(Arc::clone(&app)));
     let (told, hears) = oneshot::channel();
     let shutdown = async {
         stopped().await;
         tracing::info!("stopping; a second signal cuts what is in flight");
+        app.stop();
         let _ = told.send(());
     };
     let impatience = async {
@@ -150,8 +150,7 @@ pub(super) async fn serve(
         served = server::serve(listener, router, shutdown, Limits::default()) => served,
         () = impatience => Ok(()),
     };
-    // The receiver may be gone with a worker that died; then there is nothing to stop.
-    let _ = stop.send(true);
+    app.stop();
     if tokio::time::timeout(LAST_PASS, &mut worker).await.is_err() {
         tracing::warn!("the worker was cut off; the next start finds what it left");
         worker.abort();
@@ -161,8 +160,8 @@ pub(super) async fn serve(
 }
 
 /// The worker, begun again when a bug ends it: without it a closed tab would lose its file.
-async fn keep_working(app: Arc<App>, stop: watch::Receiver<bool>) {
-    let work = || AssertUnwindSafe(worker::run(Arc::clone(&app), stop.clone())).catch_unwind();
+async fn keep_working(app: Arc<App>) {
+    let work = || AssertUnwindSafe(worker::run(Arc::clone(&app))).catch_unwind();
     while work().await.is_err() {
         tracing::error!("the worker broke off and begins again");
         tokio::time::sleep(AFTER_A_PANIC).await;

@@ -53,7 +53,7 @@ pub async fn complete(
                 loop {
                     let glance = until.min(Instant::now() + look::GLANCE.duration());
                     ticket = look::wait_closed(app, ticket, glance).await?;
-                    if !busy(&ticket) || Instant::now() >= until {
+                    if !busy(&ticket) || Instant::now() >= until || *app.stopping().borrow() {
                         break;
                     }
                 }

@@ -77,8 +77,9 @@ pub async fn ticket(
 /// Waits until a ticket has closed or the deadline has come; answers what it is then.
 pub async fn wait_closed(app: &App, ticket: Ticket, until: Instant) -> Result<Ticket, Problem> {
     let mut told = app.closed.subscribe();
+    let mut stopping = app.stopping();
     let mut ticket = ticket;
-    while ticket.state == State::Open && Instant::now() < until {
+    while ticket.state == State::Open && Instant::now() < until && !*stopping.borrow() {
         ticket = app
             .db
             .ticket(ticket.id)
@@ -89,7 +90,11 @@ pub async fn wait_closed(app: &App, ticket: Ticket, until: Instant) -> Result<Ti
         }
         let glance = until.min(Instant::now() + GLANCE.duration());
         loop {
-            match timeout_at(glance, told.recv()).await {
+            let heard = tokio::select! {
+                heard = timeout_at(glance, told.recv()) => heard,
+                _ = stopping.changed() => break,
+            };
+            match heard {
                 Ok(Ok(id)) if id != ticket.id => {}
                 Ok(Ok(_) | Err(RecvError::Lagged(_))) | Err(_) => break,
                 Ok(Err(RecvError::Closed)) => return Ok(ticket),

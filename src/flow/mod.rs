@@ -18,7 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
 use arc_swap::ArcSwap;
-use tokio::sync::{Semaphore, broadcast};
+use tokio::sync::{Semaphore, broadcast, watch};
 use uuid::{ContextV7, Uuid};
 
 use crate::clock::Clock;
@@ -53,6 +53,7 @@ pub struct App {
     /// How long closed tickets and delivered events are kept.
     pub retention: Seconds,
     closed: broadcast::Sender<Id>,
+    stopping: watch::Sender<bool>,
     /// Attempts at a time: each holds at most 128 KiB of an object and one store call.
     turns: Semaphore,
 }
@@ -76,6 +77,7 @@ impl App {
             max_open_tickets,
             retention,
             closed,
+            stopping: watch::Sender::new(false),
             turns: Semaphore::new(ATTEMPTS_AT_ONCE),
         })
     }
@@ -87,6 +89,16 @@ impl App {
             .get(name)
             .cloned()
             .ok_or_else(|| Problem::new(Code::NotFound, format!("no slot is named {name}")))
+    }
+
+    /// Ends the worker and all waiting: what is in flight answers with what is true now.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    /// Turns true when the app is to stop.
+    pub fn stopping(&self) -> watch::Receiver<bool> {
+        self.stopping.subscribe()
     }
 
     /// Tells whoever waits for a ticket that it has closed.

@@ -1,10 +1,12 @@
 //! What only `putgate dev` serves: the demo page, the client, and tokens for the asking.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderName, HeaderValue, header};
+use axum::http::uri::Authority;
+use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use serde::Deserialize;
@@ -13,6 +15,7 @@ use serde_json::{Value, json};
 use super::auth::mint_token;
 use super::problem::{Json, Query};
 use crate::clock::Clock;
+use crate::domain::problem::{Code, Problem};
 use crate::domain::secret::Secret;
 use crate::domain::time::Seconds;
 
@@ -87,7 +90,15 @@ fn someone() -> String {
     "demo".to_owned()
 }
 
-async fn token(State(demo): State<Arc<Demo>>, Query(asked): Query<TokenQuery>) -> Json<Value> {
+async fn token(
+    State(demo): State<Arc<Demo>>,
+    headers: HeaderMap,
+    Query(asked): Query<TokenQuery>,
+) -> Result<Json<Value>, Problem> {
+    if !is_addressed_directly(&headers) {
+        let detail = "tokens are for pages at localhost or at an address";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
     let mut claims = json!({
         "sub": asked.sub,
         "exp": demo.clock.now().plus(TOKEN_LIFE).seconds(),
@@ -101,5 +112,49 @@ async fn token(State(demo): State<Arc<Demo>>, Query(asked): Query<TokenQuery>) -
     if let Some(refs) = asked.refs {
         claims["refs"] = refs.split(',').filter(|name| !name.is_empty()).collect();
     }
-    Json(json!({"token": mint_token(&demo.secret, &claims)}))
+    Ok(Json(json!({"token": mint_token(&demo.secret, &claims)})))
+}
+
+/// Whether the browser was sent here by an address or `localhost`. A name that somebody
+/// else's DNS answers with 127.0.0.1 would make that somebody's page "same origin".
+fn is_addressed_directly(headers: &HeaderMap) -> bool {
+    let host = headers
+        .get(header::HOST)
+        .and_then(|host| host.to_str().ok());
+    host.and_then(|host| host.parse::<Authority>().ok())
+        .is_some_and(|authority| {
+            let name = authority.host();
+            name == "localhost" || name.trim_matches(['[', ']']).parse::<IpAddr>().is_ok()
+        })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_of_a_rebound_name_gets_no_token() {
+        let direct = |host: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::HOST, HeaderValue::try_from(host).unwrap());
+            is_addressed_directly(&headers)
+        };
+        for host in [
+            "localhost",
+            "localhost:3000",
+            "127.0.0.1:3000",
+            "[::1]:3000",
+            "192.168.1.5",
+        ] {
+            assert!(direct(host), "{host}");
+        }
+        for host in [
+            "evil.example",
+            "localhost.evil.example:3000",
+            "127.0.0.1.evil.example",
+            "",
+        ] {
+            assert!(!direct(host), "{host}");
+        }
+    }
 }

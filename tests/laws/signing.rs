@@ -73,7 +73,7 @@ async fn a_url_that_writes_can_do_nothing_else() {
         let tagged = format!("{url}&tagging");
         let later = url.replace("X-Amz-Expires=900", "X-Amz-Expires=9000");
         assert_ne!(later, url);
-        let attacks: [(&str, &str, &BTreeMap<String, String>, &[u8]); 15] = [
+        let attacks: [Attack<'_>; 15] = [
             ("GET", &url, &none, &[]),
             ("HEAD", &url, &none, &[]),
             ("DELETE", &url, &none, &[]),
