@@ -1,5 +1,10 @@
 //! The laws of the design, each attacked.
 
+#![expect(
+    clippy::unwrap_used,
+    reason = "a helper of a test fails as the test does"
+)]
+
 #[path = "../common/mod.rs"]
 mod common;
 
