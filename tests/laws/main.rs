@@ -2,8 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::similar_names,
-    reason = "a test that falls over has failed"
+    reason = "a helper of a test fails as the test does"
 )]
 
 #[path = "../common/mod.rs"]

@@ -52,12 +52,12 @@ async fn a_story_with_the_log_wide_open() {
     for ticket in [&good, &bad, &given_up] {
         signatures(ticket, &mut secrets);
     }
-    let mut errors = String::new();
+    let mut refusals = String::new();
     let mut heard = |answer: &Answer| {
         if answer.status < 400 {
             signatures(&answer.body, &mut secrets);
         } else {
-            errors.push_str(&answer.body.to_string());
+            refusals.push_str(&answer.body.to_string());
         }
     };
     for (ticket, bytes) in [(&good, png(1)), (&bad, HTML.to_vec()), (&given_up, png(3))] {
@@ -100,8 +100,8 @@ async fn a_story_with_the_log_wide_open() {
     }
     let body = json!({"files": [key(&good)], "owner": "7", "ref": "post:1"});
     heard(&broker.call("POST", "/v1/claims", &manage, Some(body)).await);
-    let broken = format!("{token}x");
-    heard(&broker.call("GET", "/v1/files", &broken, None).await);
+    let forged = format!("{token}x");
+    heard(&broker.call("GET", "/v1/files", &forged, None).await);
     heard(&broker.call("GET", "/v1/files", SECRET, None).await);
     let path = format!("/v1/files/{}", key(&good));
     heard(&broker.call("DELETE", &path, &manage, None).await);
@@ -118,20 +118,20 @@ async fn a_story_with_the_log_wide_open() {
         events.extend(told.iter().map(|(_, body)| body.to_string()));
     }
     broker.app.db.close().await;
-    let mut rows = Vec::new();
+    let mut kept = Vec::new();
     for entry in std::fs::read_dir(broker.dir()).unwrap() {
         let path = entry.unwrap().path();
         if path.is_file() {
-            rows.extend(std::fs::read(path).unwrap());
+            kept.extend(std::fs::read(path).unwrap());
         }
     }
     assert!(secrets.len() > 10, "the story was given few secrets");
-    let rows = String::from_utf8_lossy(&rows);
+    let rows = String::from_utf8_lossy(&kept);
     assert!(rows.contains("a.png") && events.contains("a.png"));
     for secret in &secrets {
         assert!(!rows.contains(secret), "the database holds {secret}");
         assert!(!events.contains(secret), "an event holds {secret}");
-        assert!(!errors.contains(secret), "a problem holds {secret}");
+        assert!(!refusals.contains(secret), "a problem holds {secret}");
     }
     let mut out = std::io::stdout();
     for secret in secrets {

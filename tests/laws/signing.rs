@@ -7,6 +7,9 @@ use serde_json::{Value, json};
 use crate::common::{TestBroker, fetch, png};
 use crate::stage::{WIDE, key};
 
+/// A request: method, URL, headers, body.
+type Attack<'a> = (&'a str, &'a str, &'a BTreeMap<String, String>, &'a [u8]);
+
 /// Every URL that writes, with the size it is for, from each call that answers one.
 async fn writing_urls(broker: &TestBroker, token: &str) -> Vec<(Value, String, usize)> {
     let size = png(1).len();
@@ -73,7 +76,7 @@ async fn a_url_that_writes_can_do_nothing_else() {
         let tagged = format!("{url}&tagging");
         let later = url.replace("X-Amz-Expires=900", "X-Amz-Expires=9000");
         assert_ne!(later, url);
-        let attacks: [Attack<'_>; 15] = [
+        let attacks: [Attack; 15] = [
             ("GET", &url, &none, &[]),
             ("HEAD", &url, &none, &[]),
             ("DELETE", &url, &none, &[]),
