@@ -195,6 +195,7 @@ fn commit_of(attempt: &Ticket) -> Commit {
             unclaimed_at: None,
             ended_at: None,
             end_reason: None,
+            purge_at: None,
             event_seq: 0,
         },
     }
@@ -734,7 +735,7 @@ const TICKET_ROW: &[(&str, &str)] = &[
     ("closed_at", "NULL"),
     ("cooling_until", "NULL"),
     ("problem", "NULL"),
-    ("cleaned_at", "NULL"),
+    ("clean_at", "NULL"),
 ];
 const FILE_ROW: &[(&str, &str)] = &[
     ("id", "randomblob(16)"),
@@ -901,7 +902,7 @@ const IMPOSSIBLE: &[(&str, &str, Change, Change)] = &[
         "tickets_cleaned_when_closed",
         "tickets",
         &[],
-        &[("cleaned_at", "1")],
+        &[("clean_at", "1")],
     ),
     ("files_size_positive", "files", &[], &[("size", "0")]),
     (
@@ -1253,18 +1254,18 @@ async fn the_worker_finds_what_is_due_and_nothing_else() {
     delete(&db, &file).await;
     assert!(db.unclaimed_files(now, 9).await.unwrap().is_empty());
     assert_eq!(db.tombstones(now, 9).await.unwrap().len(), 1);
-    assert_eq!(db.unclean_tickets(9).await.unwrap().len(), 2);
+    assert_eq!(db.unclean_tickets(db.now(), 9).await.unwrap().len(), 2);
     let id = file.id;
     db.write(
         Footprint {
             tickets: vec![id],
             ..Footprint::default()
         },
-        move |books, now| ledger::cleaned(books, now, id),
+        move |books, _| ledger::cleaned(books, id),
     )
     .await
     .unwrap();
-    assert_eq!(db.unclean_tickets(9).await.unwrap().len(), 1);
+    assert_eq!(db.unclean_tickets(db.now(), 9).await.unwrap().len(), 1);
     house.clock.advance(Seconds(30));
     let due = db.due_tickets(db.now(), 9).await.unwrap();
     assert!(due.contains(&leased.id), "its lease has lapsed");
@@ -1288,7 +1289,7 @@ async fn what_has_served_its_time_is_forgotten_and_nothing_else() {
             tickets: vec![id],
             ..Footprint::default()
         };
-        db.write(row, move |b, now| ledger::cleaned(b, now, id))
+        db.write(row, move |b, _| ledger::cleaned(b, id))
             .await
             .unwrap();
     }

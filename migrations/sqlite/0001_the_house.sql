@@ -46,8 +46,9 @@ CREATE TABLE tickets (
     -- pointer to what it left behind.
     promote_key       TEXT,
     promote_upload_id TEXT,
-    -- When its leftovers were removed; NULL on a closed ticket is work for the worker.
-    cleaned_at        INTEGER,
+    -- When the worker removes its leftovers: set when it closes, moved on when the store
+    -- refuses, NULL while it is open and once it is clean.
+    clean_at          INTEGER,
     -- What the last attempt saw, for people.
     note              TEXT,
     dialect           TEXT,
@@ -60,13 +61,13 @@ CREATE TABLE tickets (
     CONSTRAINT tickets_leased_while_open CHECK (state = 'open' OR lease_until IS NULL),
     CONSTRAINT tickets_problem_says_why CHECK ((state IN ('rejected', 'expired', 'cancelled')) = (problem IS NOT NULL)),
     CONSTRAINT tickets_cooling_when_refused CHECK ((state IN ('rejected', 'cancelled')) = (cooling_until IS NOT NULL)),
-    CONSTRAINT tickets_cleaned_when_closed CHECK (state <> 'open' OR cleaned_at IS NULL)
+    CONSTRAINT tickets_cleaned_when_closed CHECK (state <> 'open' OR clean_at IS NULL)
 ) STRICT;
 
 -- The worker's poll.
 CREATE INDEX tickets_due ON tickets (next_check_at) WHERE state = 'open';
 -- Leftovers to remove.
-CREATE INDEX tickets_unclean ON tickets (closed_at) WHERE state <> 'open' AND cleaned_at IS NULL;
+CREATE INDEX tickets_unclean ON tickets (clean_at) WHERE clean_at IS NOT NULL;
 -- Lists, newest first; the second is the backend's view of a whole tenant.
 CREATE INDEX tickets_of_owner ON tickets (tenant, owner, id);
 CREATE INDEX tickets_of_tenant ON tickets (tenant, id);
@@ -75,7 +76,7 @@ CREATE INDEX tickets_open ON tickets (tenant, slot, owner, ref, created_at, id) 
 -- Recently refused tickets that still count.
 CREATE INDEX tickets_cooling ON tickets (tenant, owner, cooling_until) WHERE cooling_until IS NOT NULL;
 -- Retention, which waits for the cleaning.
-CREATE INDEX tickets_closed ON tickets (closed_at) WHERE cleaned_at IS NOT NULL;
+CREATE INDEX tickets_closed ON tickets (closed_at) WHERE state <> 'open' AND clean_at IS NULL;
 
 -- One row per committed upload; the id is its ticket's.
 CREATE TABLE files (

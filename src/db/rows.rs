@@ -17,12 +17,12 @@ use crate::domain::time::Timestamp;
 pub(super) const TICKET: &str = "id, tenant, slot, owner, ref, state, name, size, exact_size, \
     media_type, sha256, metadata, policy, epoch, lease_until, created_at, expires_at, \
     next_check_at, checks, closed_at, cooling_until, problem, part_size, multipart_id, \
-    promote_key, promote_upload_id, cleaned_at, note, dialect";
+    promote_key, promote_upload_id, clean_at, note, dialect";
 
 /// The columns of a file, in the order of [`file`].
 pub(super) const FILE: &str = "id, tenant, slot, owner, ref, key, name, size, media_type, etag, \
     sha256, width, height, metadata, disposition, warnings, committed_at, claimed_at, \
-    unclaimed_at, ended_at, end_reason, event_seq";
+    unclaimed_at, ended_at, end_reason, event_seq, purge_at";
 
 pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DbError>
 where
@@ -107,7 +107,7 @@ pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, DbError> {
         multipart_id: get(row, "multipart_id")?,
         promote_key: get(row, "promote_key")?,
         promote_upload_id: get(row, "promote_upload_id")?,
-        cleaned_at: maybe(row, "cleaned_at")?,
+        clean_at: maybe(row, "clean_at")?,
         note: get(row, "note")?,
         dialect: get(row, "dialect")?,
     })
@@ -147,5 +147,6 @@ pub(super) fn file(row: &SqliteRow) -> Result<File, DbError> {
             .map(|text| EndReason::parse(text).ok_or_else(|| wrong(t, "end_reason", &"is unknown")))
             .transpose()?,
         event_seq: unsigned(row, t, "event_seq")?,
+        purge_at: maybe(row, "purge_at")?,
     })
 }

@@ -93,26 +93,22 @@ async fn usage(connection: &mut SqliteConnection, books: &Books) -> Result<(), D
 struct Table {
     name: &'static str,
     columns: &'static str,
-    more: &'static str,
     width: usize,
 }
 
 const TICKETS: Table = Table {
     name: "tickets",
     columns: super::rows::TICKET,
-    more: "",
     width: 29,
 };
 const FILES: Table = Table {
     name: "files",
     columns: super::rows::FILE,
-    more: ", purge_at",
     width: 23,
 };
 const EVENTS: Table = Table {
     name: "events",
     columns: "id, subject, seq, tenant, kind, body, created_at, state, tries, next_try_at",
-    more: "",
     width: 10,
 };
 
@@ -136,8 +132,8 @@ async fn insert<T>(
     bind: fn(&mut Binds, &T) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
     for chunk in rows.chunks(CHUNK) {
-        let (name, columns, more) = (table.name, table.columns, table.more);
-        let mut sql = format!("INSERT INTO {name} ({columns}{more}) VALUES ");
+        let (name, columns) = (table.name, table.columns);
+        let mut sql = format!("INSERT INTO {name} ({columns}) VALUES ");
         let row = format!("({}?)", "?, ".repeat(table.width - 1));
         for n in 0..chunk.len() {
             let _ = write!(sql, "{}{row}", if n == 0 { "" } else { ", " });
@@ -192,7 +188,7 @@ fn bind_ticket(to: &mut Binds, t: &Ticket) -> Result<(), DbError> {
     to.add(t.multipart_id.as_deref())?;
     to.add(t.promote_key.as_deref())?;
     to.add(t.promote_upload_id.as_deref())?;
-    to.add(millis(t.cleaned_at))?;
+    to.add(millis(t.clean_at))?;
     to.add(t.note.as_deref())?;
     to.add(t.dialect.as_deref())
 }
@@ -206,7 +202,7 @@ async fn update_ticket(
     let done = sqlx::query(
         "UPDATE tickets SET state = $1, epoch = $2, lease_until = $3, expires_at = $4, \
            next_check_at = $5, checks = $6, closed_at = $7, cooling_until = $8, problem = $9, \
-           multipart_id = $10, promote_key = $11, promote_upload_id = $12, cleaned_at = $13, \
+           multipart_id = $10, promote_key = $11, promote_upload_id = $12, clean_at = $13, \
            note = $14 \
          WHERE id = $15 AND state = $16 AND epoch = $17",
     )
@@ -222,7 +218,7 @@ async fn update_ticket(
     .bind(t.multipart_id.as_deref())
     .bind(t.promote_key.as_deref())
     .bind(t.promote_upload_id.as_deref())
-    .bind(millis(t.cleaned_at))
+    .bind(millis(t.clean_at))
     .bind(t.note.as_deref())
     .bind(t.id)
     .bind(before.state.as_str())
@@ -265,21 +261,21 @@ fn bind_file(to: &mut Binds, f: &File) -> Result<(), DbError> {
     to.add(millis(f.ended_at))?;
     to.add(f.end_reason.map(crate::domain::file::EndReason::as_str))?;
     to.add(i64::from(f.event_seq))?;
-    // A file may be committed and replaced by the same batch.
-    to.add(millis(f.ended_at))
+    to.add(millis(f.purge_at))
 }
 
 async fn update_file(connection: &mut SqliteConnection, f: &File) -> Result<(), DbError> {
     let done = sqlx::query(
         "UPDATE files SET ref = $1, claimed_at = $2, unclaimed_at = $3, ended_at = $4, \
-           end_reason = $5, purge_at = $4, event_seq = $6 \
-         WHERE id = $7 AND ended_at IS NULL",
+           end_reason = $5, purge_at = $6, event_seq = $7 \
+         WHERE id = $8",
     )
     .bind(f.reference.as_ref().map(Ref::as_str))
     .bind(millis(f.claimed_at))
     .bind(millis(f.unclaimed_at))
     .bind(millis(f.ended_at))
     .bind(f.end_reason.map(crate::domain::file::EndReason::as_str))
+    .bind(millis(f.purge_at))
     .bind(i64::from(f.event_seq))
     .bind(f.id)
     .execute(connection)
@@ -309,7 +305,7 @@ fn bind_event(to: &mut Binds, e: &Event) -> Result<(), DbError> {
 
 pub(super) const FORGET_TICKETS: &str = "DELETE FROM tickets WHERE id IN (\
      SELECT t.id FROM tickets AS t \
-     WHERE t.state <> 'open' AND t.closed_at < $1 AND t.cleaned_at IS NOT NULL \
+     WHERE t.state <> 'open' AND t.closed_at < $1 AND t.clean_at IS NULL \
      LIMIT 500)";
 
 async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), DbError> {

@@ -15,8 +15,8 @@ pub(super) const DUE_TICKETS: &str = "SELECT id FROM tickets \
 
 pub(super) fn unclean_sql() -> String {
     format!(
-        "SELECT {} FROM tickets WHERE state <> 'open' AND cleaned_at IS NULL \
-     ORDER BY closed_at LIMIT $1",
+        "SELECT {} FROM tickets WHERE clean_at <= $1 \
+     ORDER BY clean_at LIMIT $2",
         rows::TICKET
     )
 }
@@ -49,8 +49,13 @@ impl Db {
     }
 
     /// Closed tickets whose leftovers are still to be removed.
-    pub async fn unclean_tickets(&self, limit: u32) -> Result<Vec<Ticket>, DbError> {
+    pub async fn unclean_tickets(
+        &self,
+        now: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<Ticket>, DbError> {
         let found = sqlx::query(AssertSqlSafe(unclean_sql()))
+            .bind(now.millis())
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;

@@ -80,6 +80,8 @@ pub struct File {
     pub ended_at: Option<Timestamp>,
     /// Why it ended.
     pub end_reason: Option<EndReason>,
+    /// When sweep deletes its bytes (again, after a store that refused); tombstones only.
+    pub purge_at: Option<Timestamp>,
     /// The last `seq` an event of this id was given.
     pub event_seq: u32,
 }

@@ -114,8 +114,8 @@ pub struct Ticket {
     pub promote_key: Option<String>,
     /// The store's id of that promotion's multipart upload.
     pub promote_upload_id: Option<String>,
-    /// When its leftovers were removed.
-    pub cleaned_at: Option<Timestamp>,
+    /// When the worker removes its leftovers; none while it is open and once it is clean.
+    pub clean_at: Option<Timestamp>,
     /// What the last attempt saw, in one line, for `putgate show`.
     pub note: Option<String>,
     /// The dialect it was minted through, when not the API itself.

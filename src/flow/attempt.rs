@@ -456,6 +456,7 @@ fn file(
         unclaimed_at: None,
         ended_at: None,
         end_reason: None,
+        purge_at: None,
         event_seq: 0,
     }
 }

@@ -109,21 +109,22 @@ pub(super) async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
 /// Removes what a closed ticket left: its staging object, unfinished multiparts, and final
 /// keys of lost attempts. True when nothing is left and the row says so.
 pub async fn clean(app: &App, ticket: &Ticket) -> bool {
-    match remove_leftovers(app, ticket).await {
-        Ok(()) => {}
-        Err(error) => {
-            tracing::warn!(ticket = %ticket.id, %error, "leftovers stay for the next sweep");
-            return false;
-        }
+    let removed = remove_leftovers(app, ticket).await;
+    if let Err(error) = &removed {
+        tracing::warn!(ticket = %ticket.id, %error, "leftovers stay for the next sweep");
     }
-    let id = ticket.id;
+    let (id, gone) = (ticket.id, removed.is_ok());
     let noted = app
         .db
         .write(ticket.row(), move |books, now| {
-            ledger::cleaned(books, now, id);
+            if gone {
+                ledger::cleaned(books, id);
+            } else {
+                ledger::clean_later(books, now, id);
+            }
         })
         .await;
-    noted.is_ok()
+    gone && noted.is_ok()
 }
 
 async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
@@ -163,7 +164,7 @@ async fn abort(app: &App, bucket: Bucket, key: &str, upload: &str) -> Result<(),
 /// Cleans after tickets that closed without being cleaned: a crash, or a store away.
 pub async fn clean_closed_tickets(app: &Arc<App>) -> Result<usize, Problem> {
     let mut cleaned = 0;
-    for ticket in app.db.unclean_tickets(BATCH).await? {
+    for ticket in app.db.unclean_tickets(app.db.now(), BATCH).await? {
         cleaned += usize::from(clean(app, &ticket).await);
     }
     Ok(cleaned)
@@ -212,15 +213,17 @@ async fn delete(app: &App, bucket: Bucket, key: &str) -> Result<bool, StoreError
 pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
     let mut purged = 0;
     for file in app.db.tombstones(app.db.now(), BATCH).await? {
-        if !delete(app, Bucket::Files, &file.key).await? {
-            continue;
-        }
+        let (id, gone) = (file.id, delete(app, Bucket::Files, &file.key).await?);
         app.db
-            .write(Footprint::default(), move |books, _| {
-                books.forget(Forget::File(file.id));
+            .write(file.footprint(), move |books, now| {
+                if gone {
+                    books.forget(Forget::File(id));
+                } else {
+                    ledger::purge_later(books, now, id);
+                }
             })
             .await?;
-        purged += 1;
+        purged += usize::from(gone);
     }
     Ok(purged)
 }

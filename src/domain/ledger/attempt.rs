@@ -199,6 +199,7 @@ pub fn commit(books: &mut Books, now: Timestamp, commit: &Commit) -> Result<Comm
     books.change_ticket(id, |t| {
         t.state = State::Committed;
         t.closed_at = Some(now);
+        t.clean_at = Some(now);
         t.lease_until = None;
         t.next_check_at = None;
         t.note = None;

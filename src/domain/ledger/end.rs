@@ -6,7 +6,7 @@ use crate::domain::event::Event;
 use crate::domain::name::Id;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{State, Ticket};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Seconds, Timestamp};
 
 /// What became of a request to end a ticket.
 #[derive(Clone, Debug)]
@@ -76,14 +76,32 @@ pub fn look_later(books: &mut Books, now: Timestamp, id: Id, epoch: u32, note: &
     }
 }
 
+/// How long the store is left alone with what it would not delete.
+const CLEAN_AGAIN: Seconds = Seconds(300);
+
+/// A closed ticket's leftovers are still there: when the worker tries again, so that those
+/// it cannot remove do not stand before those it can.
+pub fn clean_later(books: &mut Books, now: Timestamp, id: Id) {
+    if books.ticket(id).is_some_and(|t| t.clean_at.is_some()) {
+        books.change_ticket(id, |t| t.clean_at = Some(now.plus(CLEAN_AGAIN)));
+    }
+}
+
+/// The same for the bytes of a tombstone.
+pub fn purge_later(books: &mut Books, now: Timestamp, id: Id) {
+    if books.file(id).is_some_and(|f| f.purge_at.is_some()) {
+        books.change_file(id, |f| f.purge_at = Some(now.plus(CLEAN_AGAIN)));
+    }
+}
+
 /// A closed ticket's leftovers are gone.
-pub fn cleaned(books: &mut Books, now: Timestamp, id: Id) {
+pub fn cleaned(books: &mut Books, id: Id) {
     if books
         .ticket(id)
-        .is_some_and(|t| t.state != State::Open && t.cleaned_at.is_none())
+        .is_some_and(|t| t.state != State::Open && t.clean_at.is_some())
     {
         books.change_ticket(id, |t| {
-            t.cleaned_at = Some(now);
+            t.clean_at = None;
             t.multipart_id = None;
             t.promote_key = None;
             t.promote_upload_id = None;
@@ -112,6 +130,7 @@ pub(super) fn end_ticket(
         t.state = state;
         t.problem = Some(problem.clone());
         t.closed_at = Some(now);
+        t.clean_at = Some(now);
         t.cooling_until = cools.then(|| now.plus(t.policy.url_ttl));
         t.lease_until = None;
         t.next_check_at = None;

@@ -257,7 +257,7 @@ fn mint_one(
         multipart_id: None,
         promote_key: None,
         promote_upload_id: None,
-        cleaned_at: None,
+        clean_at: None,
         note: None,
         dialect: mint.dialect.clone(),
     };

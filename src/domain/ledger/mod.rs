@@ -16,7 +16,7 @@ mod tests;
 pub use attempt::{
     Began, Commit, Committed, begin, commit, note_multipart, note_promotion, release, renew, touch,
 };
-pub use end::{Ended, cancel, cleaned, expire, look_later, reject};
+pub use end::{Ended, cancel, clean_later, cleaned, expire, look_later, purge_later, reject};
 pub use files::{Claim, Claimed, claim, delete, end_unclaimed};
 pub use mint::{Mint, MintFile, Minted, mint};
 
@@ -58,6 +58,7 @@ fn end_file(books: &mut Books, id: Id, reason: EndReason, now: Timestamp) {
     books.change_file(id, |file| {
         file.ended_at = Some(now);
         file.end_reason = Some(reason);
+        file.purge_at = Some(now);
         file.event_seq += 1;
     });
     let event_id = books.new_id();

@@ -534,6 +534,7 @@ fn commit_of(attempt: &Ticket) -> Commit {
             unclaimed_at: None,
             ended_at: None,
             end_reason: None,
+            purge_at: None,
             event_seq: 0,
         },
     }

@@ -247,19 +247,19 @@ fn the_first_multipart_upload_stays() {
 }
 
 #[test]
-fn only_closed_tickets_are_cleaned_and_only_once() {
+fn leftovers_of_a_closed_ticket_are_due_at_once_and_later_when_the_store_refuses() {
     let mut w = World::rejecting(1);
     let id = w.mint_one(ANN, "", 1);
     let row = w.tickets[&id].row();
-    w.write(&row, |b, now| cleaned(b, now, id));
-    assert_eq!(w.tickets[&id].cleaned_at, None);
+    w.write(&row, |b, now| clean_later(b, now, id));
+    assert_eq!(w.tickets[&id].clean_at, None, "it is open");
     w.cancel(id);
-    w.write(&row, |b, now| cleaned(b, now, id));
-    let at = w.tickets[&id].cleaned_at;
-    assert_eq!(at, Some(w.now));
-    w.pass(Seconds(1));
-    w.write(&row, |b, now| cleaned(b, now, id));
-    assert_eq!(w.tickets[&id].cleaned_at, at);
+    assert_eq!(w.tickets[&id].clean_at, Some(w.now));
+    w.write(&row, |b, now| clean_later(b, now, id));
+    assert!(w.tickets[&id].clean_at > Some(w.now));
+    w.write(&row, |b, _| cleaned(b, id));
+    w.write(&row, |b, now| clean_later(b, now, id));
+    assert_eq!(w.tickets[&id].clean_at, None, "it is clean");
 }
 
 #[test]

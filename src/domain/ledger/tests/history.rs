@@ -112,7 +112,7 @@ impl Command {
             Self::Claim(request) => drop(claim(books, now, request).expect(fresh)),
             Self::Delete(f) => drop(delete(books, now, f.id).expect(fresh)),
             Self::EndUnclaimed(f) => drop(end_unclaimed(books, now, f.id).expect(fresh)),
-            Self::Clean(t) => cleaned(books, now, t.id),
+            Self::Clean(t) => cleaned(books, t.id),
         }
     }
 }
