@@ -231,6 +231,9 @@ async fn bytes_that_the_store_will_not_delete_do_not_keep_the_others() {
     let swept = worker::run_once(&broker.app).await.unwrap();
     assert_eq!(swept.purged, 2);
     assert_eq!(broker.objects("files").len(), 1);
+    let again = worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(again.purged, 0, "it is left alone for a while");
+    broker.advance(300);
     broker.sweep().await;
     assert_eq!(broker.objects("files"), []);
 }
