@@ -104,7 +104,8 @@ fn options(settings: &Settings) -> SqliteConnectOptions {
             Synchronous::Normal => SqliteSynchronous::Normal,
         })
         .busy_timeout(Duration::from_secs(5))
-        .pragma("cache_size", "-8000")
+        .pragma("cache_size", "-32000")
+        .pragma("wal_autocheckpoint", "8000")
         .pragma("temp_store", "memory")
         .statement_cache_capacity(600)
 }
