@@ -27,6 +27,9 @@ CREATE TABLE tickets (
     policy            JSONB NOT NULL,
     -- The number of the last attempt: the fencing token. A final key carries it.
     epoch             BIGINT NOT NULL,
+    -- When each attempt began, the last of them last: an object that carries an attempt's
+    -- number and is older than the attempt was written in another life of this database.
+    attempts          JSONB NOT NULL,
     lease_until       BIGINT,
     created_at        BIGINT NOT NULL,
     expires_at        BIGINT NOT NULL,

@@ -27,6 +27,9 @@ CREATE TABLE tickets (
     policy            TEXT NOT NULL,
     -- The number of the last attempt: the fencing token. A final key carries it.
     epoch             INTEGER NOT NULL,
+    -- When each attempt began, the last of them last: an object that carries an attempt's
+    -- number and is older than the attempt was written in another life of this database.
+    attempts          TEXT NOT NULL,
     lease_until       INTEGER,
     created_at        INTEGER NOT NULL,
     expires_at        INTEGER NOT NULL,

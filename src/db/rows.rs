@@ -15,7 +15,7 @@ use crate::domain::time::Timestamp;
 
 /// The columns of a ticket, in the order of [`ticket`].
 pub(super) const TICKET: &str = "id, tenant, slot, owner, ref, state, name, size, exact_size, \
-    media_type, sha256, metadata, policy, epoch, lease_until, created_at, expires_at, \
+    media_type, sha256, metadata, policy, epoch, attempts, lease_until, created_at, expires_at, \
     next_check_at, checks, closed_at, cooling_until, problem, part_size, multipart_id, \
     promote_key, promote_upload_id, clean_at, note, dialect";
 
@@ -88,6 +88,7 @@ pub(super) fn ticket(row: &SqliteRow) -> Result<Ticket, DbError> {
         metadata: json(row, t, "metadata")?,
         policy: json(row, t, "policy")?,
         epoch: unsigned(row, t, "epoch")?,
+        attempts: json(row, t, "attempts")?,
         lease_until: maybe(row, "lease_until")?,
         created_at: moment(row, "created_at")?,
         expires_at: moment(row, "expires_at")?,

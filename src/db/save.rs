@@ -99,7 +99,7 @@ struct Table {
 const TICKETS: Table = Table {
     name: "tickets",
     columns: super::rows::TICKET,
-    width: 29,
+    width: 30,
 };
 const FILES: Table = Table {
     name: "files",
@@ -176,6 +176,7 @@ fn bind_ticket(to: &mut Binds, t: &Ticket) -> Result<(), DbError> {
     to.add(text(&t.metadata)?)?;
     to.add(text(&t.policy)?)?;
     to.add(i64::from(t.epoch))?;
+    to.add(text(&t.attempts)?)?;
     to.add(millis(t.lease_until))?;
     to.add(t.created_at.millis())?;
     to.add(t.expires_at.millis())?;
@@ -203,8 +204,8 @@ async fn update_ticket(
         "UPDATE tickets SET state = $1, epoch = $2, lease_until = $3, expires_at = $4, \
            next_check_at = $5, checks = $6, closed_at = $7, cooling_until = $8, problem = $9, \
            multipart_id = $10, promote_key = $11, promote_upload_id = $12, clean_at = $13, \
-           note = $14 \
-         WHERE id = $15 AND state = $16 AND epoch = $17",
+           note = $14, attempts = $15 \
+         WHERE id = $16 AND state = $17 AND epoch = $18",
     )
     .bind(t.state.as_str())
     .bind(i64::from(t.epoch))
@@ -220,6 +221,7 @@ async fn update_ticket(
     .bind(t.promote_upload_id.as_deref())
     .bind(millis(t.clean_at))
     .bind(t.note.as_deref())
+    .bind(text(&t.attempts)?)
     .bind(t.id)
     .bind(before.state.as_str())
     .bind(i64::from(before.epoch))

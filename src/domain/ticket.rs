@@ -15,6 +15,12 @@ pub const FIRST_LOOK: Seconds = Seconds(60);
 /// may land late.
 pub const GRACE: Seconds = Seconds(300);
 
+/// How many attempts a ticket remembers.
+pub const REMEMBERED_ATTEMPTS: usize = 32;
+/// How far apart the store's clock and the database's may be before objects look older
+/// than the attempts that wrote them.
+pub const CLOCK_SKEW: Seconds = Seconds(15 * 60);
+
 /// The life of a ticket. Terminal states never change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum State {
@@ -90,6 +96,8 @@ pub struct Ticket {
     pub policy: Policy,
     /// The number of the last attempt; 0 before the first.
     pub epoch: u32,
+    /// When the attempts began, the last [`REMEMBERED_ATTEMPTS`] of them, the last one last.
+    pub attempts: Vec<i64>,
     /// Until when the attempt `epoch` is somebody's.
     pub lease_until: Option<Timestamp>,
     /// When it was minted.
@@ -147,6 +155,28 @@ impl Ticket {
     /// Whether somebody holds the running attempt.
     pub fn is_leased(&self, now: Timestamp) -> bool {
         self.lease_until.is_some_and(|until| until > now)
+    }
+
+    /// Begins the next attempt.
+    pub fn begin_attempt(&mut self, now: Timestamp) {
+        self.epoch += 1;
+        self.attempts.push(now.millis());
+        if self.attempts.len() > REMEMBERED_ATTEMPTS {
+            self.attempts.remove(0);
+        }
+        self.lease_until = Some(now.plus(LEASE));
+        // A holder that dies is followed when its lease ends, however late the next look.
+        let lapse = now.plus(LEASE);
+        self.next_check_at = self.next_check_at.map(|next| next.min(lapse));
+    }
+
+    /// Whether attempt `epoch` of this ticket, as this database knows it, can have written an
+    /// object of that age. A database restored from a backup counts its attempts again from
+    /// there; what they had written before the restore is not theirs to remove.
+    pub fn can_have_written(&self, epoch: u32, last_modified: Timestamp) -> bool {
+        let back = self.epoch.checked_sub(epoch).map(|n| n as usize);
+        back.and_then(|n| self.attempts.iter().rev().nth(n))
+            .is_some_and(|began| last_modified.plus(CLOCK_SKEW).millis() >= *began)
     }
 
     /// Whether an absent object ends it now.

@@ -13,7 +13,7 @@ use crate::domain::name::Id;
 use crate::domain::problem::Problem;
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::time::{Seconds, Timestamp};
-use crate::store::{Bucket, StoreError};
+use crate::store::{Bucket, Object, StoreError};
 
 /// How many rows or objects one pass looks at.
 const BATCH: u32 = 100;
@@ -146,7 +146,7 @@ async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), StoreError> 
         let prefix = key::final_prefix(&ticket.tenant, &ticket.slot, ticket.id);
         let page = app.store.list(Bucket::Files, &prefix, None, BATCH).await?;
         for object in page.objects {
-            if is_debris(app, &object.key).await? == Debris::Yes {
+            if is_debris(app, &object).await? == Debris::Yes {
                 app.store.delete(Bucket::Files, &object.key).await?;
             }
         }
@@ -253,20 +253,21 @@ enum Debris {
     Unknown,
 }
 
-/// Law 2 for a final key, by rows read after the object was listed: wanted by its file row,
-/// or by an attempt that may still commit it.
-async fn is_debris(app: &App, final_key: &str) -> Result<Debris, StoreError> {
-    let Some((id, epoch)) = key::final_owner(final_key) else {
+/// Law 2 for an object at a final key, by rows read after it was listed: wanted by its file
+/// row, or by an attempt that may still commit it; debris if an attempt that the row knows
+/// wrote it. After a restore from a backup the rows know less than the bucket holds.
+async fn is_debris(app: &App, object: &Object) -> Result<Debris, StoreError> {
+    let Some((id, epoch)) = key::final_owner(&object.key) else {
         return Ok(Debris::Unknown);
     };
     let trouble = |error: crate::db::DbError| StoreError::Unavailable(error.to_string());
     let ticket = app.db.ticket(id).await.map_err(trouble)?;
     let file = app.db.file(id).await.map_err(trouble)?;
     Ok(match (file, ticket) {
-        (Some(file), _) if file.key == final_key => Debris::No,
+        (Some(file), _) if file.key == object.key => Debris::No,
         (None, Some(t)) if t.state == State::Open && epoch >= t.epoch => Debris::No,
-        (Some(_), _) | (None, Some(_)) => Debris::Yes,
-        (None, None) => Debris::Unknown,
+        (_, Some(t)) if t.can_have_written(epoch, object.last_modified) => Debris::Yes,
+        _ => Debris::Unknown,
     })
 }
 
@@ -309,7 +310,7 @@ pub async fn walk_page(
     for object in page.objects {
         let debris = match bucket {
             Bucket::Staging => is_staging_debris(app, &object.key).await?,
-            Bucket::Files => is_debris(app, &object.key).await?,
+            Bucket::Files => is_debris(app, &object).await?,
         };
         match debris {
             Debris::No => {}

@@ -31,10 +31,7 @@ pub fn begin(books: &mut Books, now: Timestamp, id: Id) -> Began {
         Some(t) if t.state != State::Open => Began::Closed(Box::new(t.clone())),
         Some(t) if t.is_leased(now) => Began::Busy,
         Some(_) => {
-            books.change_ticket(id, |t| {
-                t.epoch += 1;
-                t.lease_until = Some(now.plus(LEASE));
-            });
+            books.change_ticket(id, |t| t.begin_attempt(now));
             books
                 .ticket(id)
                 .map_or(Began::Unknown, |t| Began::Yours(Box::new(t.clone())))

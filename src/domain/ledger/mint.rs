@@ -246,6 +246,7 @@ fn mint_one(
         part_size: plan_parts(policy, file.size),
         policy: policy.clone(),
         epoch: 0,
+        attempts: Vec::new(),
         lease_until: None,
         created_at: now,
         expires_at: now.plus(policy.ticket_ttl),
