@@ -114,6 +114,7 @@ fn mint(who: &str, policy: &Policy, count: usize) -> Mint {
         slot: slot("s"),
         owner: owner(who),
         reference: None,
+        refs: None,
         policy: policy.clone(),
         max_open_tickets: 100_000,
         files: (0..count)
@@ -1129,6 +1130,7 @@ fn files_of(who: Option<&str>) -> FileFilter {
         owner: who.map(owner),
         slots: None,
         reference: None,
+        refs: None,
         after: None,
     }
 }
@@ -1194,6 +1196,7 @@ async fn pages_of_tickets_have_no_gap_and_no_double_while_tickets_arrive() {
         owner: Some(owner("ann")),
         slots: Some(vec![slot("s")]),
         reference: None,
+        refs: None,
         state: Some(State::Open),
         after: None,
     };
@@ -1229,6 +1232,7 @@ async fn the_worker_finds_what_is_due_and_nothing_else() {
         tenant: tenant(),
         owner: owner("ann"),
         reference: None,
+        refs: None,
         ids: vec![claimed.id],
         slots: vec![(slot("s"), None)],
     };

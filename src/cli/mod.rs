@@ -305,6 +305,11 @@ async fn run_audit(config: Config) -> Done {
         report.unknown.len(),
         report.violations.len()
     ));
+    for account in &report.above_today {
+        print(&format!(
+            "above today's bounds, by an earlier configuration: {account}"
+        ));
+    }
     for key in &report.unknown {
         print(&format!("unknown: {key}"));
     }

@@ -3,6 +3,7 @@
 use super::{Db, DbError};
 use crate::domain::books::Usage;
 use crate::domain::name::Id;
+use crate::domain::slot::Policy;
 use crate::domain::time::Timestamp;
 
 /// An account as the rows add up and as its usage row says.
@@ -110,6 +111,30 @@ impl Db {
                 },
             })
             .collect())
+    }
+
+    /// The policies that the tickets of a slot and owner (`None`: of all owners) carry.
+    pub async fn policies(
+        &self,
+        tenant: &str,
+        owner: Option<&str>,
+        slot: &str,
+    ) -> Result<Vec<Policy>, DbError> {
+        let rows: Vec<String> = sqlx::query_scalar(
+            "SELECT DISTINCT policy FROM tickets \
+             WHERE tenant = $1 AND ($2 IS NULL OR owner = $2) AND slot = $3",
+        )
+        .bind(tenant)
+        .bind(owner)
+        .bind(slot)
+        .fetch_all(&self.readers)
+        .await?;
+        rows.iter()
+            .map(|text| {
+                serde_json::from_str(text)
+                    .map_err(|why| DbError::Inconsistent(format!("tickets.policy {why}")))
+            })
+            .collect()
     }
 
     /// Live files by id after `after`: what law 1 is checked on.

@@ -21,6 +21,8 @@ pub struct TicketFilter {
     pub slots: Option<Vec<SlotName>>,
     /// For which ref.
     pub reference: Option<Ref>,
+    /// For which refs beside the null ref; `None`: for all.
+    pub refs: Option<Vec<Ref>>,
     /// In which state.
     pub state: Option<State>,
     /// Older than this id.
@@ -38,6 +40,8 @@ pub struct FileFilter {
     pub slots: Option<Vec<SlotName>>,
     /// For which ref.
     pub reference: Option<Ref>,
+    /// For which refs beside the null ref; `None`: for all.
+    pub refs: Option<Vec<Ref>>,
     /// Older than this (`committed_at`, id).
     pub after: Option<(Timestamp, Id)>,
 }
@@ -56,6 +60,9 @@ fn page<T>(mut rows: Vec<T>, limit: usize) -> Page<T> {
     rows.truncate(limit);
     Page { rows, more }
 }
+
+/// The null ref and those of $8.
+const REFS: &str = " AND (ref IS NULL OR ref IN (SELECT value FROM json_each($8)))";
 
 fn one_slot(slots: Option<&[SlotName]>) -> bool {
     slots.is_some_and(|slots| slots.len() == 1)
@@ -83,6 +90,7 @@ pub(super) fn tickets_sql(filter: &TicketFilter) -> String {
             " AND slot IN (SELECT value FROM json_each($3))",
         ),
         (filter.reference.is_some(), " AND ref = $4"),
+        (filter.refs.is_some(), REFS),
         (filter.state.is_some(), " AND state = $5"),
         (filter.after.is_some(), " AND id < $6"),
     ];
@@ -103,6 +111,7 @@ pub(super) fn files_sql(filter: &FileFilter) -> String {
             " AND slot IN (SELECT value FROM json_each($3))",
         ),
         (filter.reference.is_some(), " AND ref = $4"),
+        (filter.refs.is_some(), REFS),
         (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
     ];
     let given: String = clauses.iter().filter(|(on, _)| *on).map(|c| c.1).collect();
@@ -114,8 +123,11 @@ pub(super) fn files_sql(filter: &FileFilter) -> String {
 }
 
 impl Db {
-    /// Whether a query is answered.
+    /// Whether a query is answered and a writer is there.
     pub async fn ping(&self) -> Result<(), DbError> {
+        if !self.writer.is_open() {
+            return Err(DbError::Unavailable("the writer has stopped".into()));
+        }
         sqlx::query("SELECT 1 FROM marks LIMIT 1")
             .fetch_optional(&self.readers)
             .await?;
@@ -172,6 +184,7 @@ impl Db {
             .bind(filter.state.map(State::as_str))
             .bind(filter.after)
             .bind(one_more(limit))
+            .bind(filter.refs.as_ref().map(|refs| json!(refs).to_string()))
             .fetch_all(&self.readers)
             .await?;
         let found = found.iter().map(rows::ticket).collect::<Result<_, _>>()?;
@@ -188,6 +201,7 @@ impl Db {
             .bind(filter.after.map(|(at, _)| at.millis()))
             .bind(filter.after.map(|(_, id)| id))
             .bind(one_more(limit))
+            .bind(filter.refs.as_ref().map(|refs| json!(refs).to_string()))
             .fetch_all(&self.readers)
             .await?;
         let found = found.iter().map(rows::file).collect::<Result<_, _>>()?;

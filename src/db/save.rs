@@ -321,6 +321,11 @@ async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), 
                WHERE state <> 'pending' AND settled_at < $1 LIMIT 500)",
         )
         .bind(before.millis()),
+        Forget::TurnOf(id, until) => {
+            sqlx::query("UPDATE tickets SET next_check_at = $1 WHERE id = $2 AND state = 'open'")
+                .bind(until.millis())
+                .bind(*id)
+        }
         Forget::MintsBefore(before) => sqlx::query(
             "DELETE FROM idempotency WHERE (tenant, caller, key) IN \
                (SELECT tenant, caller, key FROM idempotency WHERE created_at < $1 LIMIT 500)",

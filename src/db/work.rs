@@ -1,6 +1,7 @@
 //! What the worker polls, each by an index of its own.
 
 use sqlx::AssertSqlSafe;
+use sqlx::sqlite::SqliteRow;
 
 use super::{Db, DbError, rows};
 use crate::domain::file::File;
@@ -37,6 +38,19 @@ pub(super) fn tombstones_sql() -> String {
     )
 }
 
+/// The rows that decode. One that does not is somebody else's hand or another release's;
+/// it must not keep the worker from all others.
+fn readable<T>(found: &[SqliteRow], decode: fn(&SqliteRow) -> Result<T, DbError>) -> Vec<T> {
+    let mut rows = Vec::with_capacity(found.len());
+    for row in found {
+        match decode(row) {
+            Ok(row) => rows.push(row),
+            Err(error) => tracing::error!(%error, "a row was passed over"),
+        }
+    }
+    rows
+}
+
 impl Db {
     /// Open tickets whose time to be looked at has come and that nobody is judging.
     pub async fn due_tickets(&self, now: Timestamp, limit: u32) -> Result<Vec<Id>, DbError> {
@@ -59,7 +73,7 @@ impl Db {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        found.iter().map(rows::ticket).collect()
+        Ok(readable(&found, rows::ticket))
     }
 
     /// Live files that nobody claimed in time.
@@ -69,7 +83,7 @@ impl Db {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        found.iter().map(rows::file).collect()
+        Ok(readable(&found, rows::file))
     }
 
     /// Tombstones whose bytes are to be deleted.
@@ -79,7 +93,7 @@ impl Db {
             .bind(limit)
             .fetch_all(&self.readers)
             .await?;
-        found.iter().map(rows::file).collect()
+        Ok(readable(&found, rows::file))
     }
 
     /// Where a long walk stands.

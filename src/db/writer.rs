@@ -71,6 +71,13 @@ pub(super) fn start(options: SqliteConnectOptions, clock: Clock, ids: Ids, lock:
 }
 
 impl Queue {
+    /// Whether a writer is there to take a write.
+    pub(super) fn is_open(&self) -> bool {
+        self.0
+            .as_ref()
+            .is_some_and(|entrance| !entrance.is_closed())
+    }
+
     pub(super) async fn write<T, F>(
         &self,
         footprint: Footprint,

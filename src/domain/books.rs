@@ -174,6 +174,8 @@ pub enum Forget {
     EventsSettledBefore(Timestamp),
     /// Idempotent mints.
     MintsBefore(Timestamp),
+    /// Not a row but its turn: an open ticket that cannot be read is looked at again then.
+    TurnOf(Id, Timestamp),
 }
 
 /// Whose tickets or files: one slot of one owner, and one ref or (`None`) all of them.

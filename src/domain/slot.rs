@@ -29,7 +29,6 @@ pub struct Slot {
 /// What a slot allows. Each ticket carries the policy it was minted under, so that a
 /// later change of the configuration does not move the goal posts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Policy {
     /// What is accepted; empty: any bytes.
     pub accept: Accept,
@@ -93,7 +92,6 @@ pub enum Disposition {
 
 /// Bounds on an image's dimensions, in pixels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct ImageLimits {
     /// The widest.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,7 +106,6 @@ pub struct ImageLimits {
 
 /// Bounds over all owners of a tenant in a slot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct TenantLimits {
     /// The most open tickets and live files together.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -154,7 +154,9 @@ impl Ticket {
 
     /// Whether somebody holds the running attempt.
     pub fn is_leased(&self, now: Timestamp) -> bool {
-        self.lease_until.is_some_and(|until| until > now)
+        // One that ends later than any could is from before the clock was set back.
+        self.lease_until
+            .is_some_and(|until| until > now && until <= now.plus(LEASE))
     }
 
     /// Begins the next attempt.

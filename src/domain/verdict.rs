@@ -406,6 +406,12 @@ fn check_type<'a>(
         let detail = format!("{}header bytes say {media_type}", said());
         return Err((reason, detail));
     }
+    // Plain XML is data. With a style sheet or a vocabulary that a browser runs it is not,
+    // and a slot that takes data has not asked for it.
+    if finding.active && media_type == "application/xml" {
+        let detail = format!("{}the XML asks a browser to run it", said());
+        return Err((Reason::ActiveContent, detail));
+    }
     if finding.has(Flag::ScriptInside) {
         let detail = format!("{}there is script inside what begins as {detected}", said());
         return Err((Reason::ActiveContent, detail));

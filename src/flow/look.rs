@@ -121,6 +121,7 @@ pub async fn tickets(
     caller.may(Scope::Upload)?;
     let filter = TicketFilter {
         slots: slots_of(caller, filter.slots)?,
+        refs: refs_of(caller),
         ..filter
     };
     if filter.reference.is_some() {
@@ -139,6 +140,7 @@ pub async fn files(
     caller.may(Scope::Read)?;
     let filter = FileFilter {
         slots: slots_of(caller, filter.slots)?,
+        refs: refs_of(caller),
         ..filter
     };
     if filter.reference.is_some() {
@@ -160,6 +162,14 @@ fn slots_of(
             Ok(Some(asked))
         }
         None => Ok(caller.slots.clone()),
+    }
+}
+
+/// The refs whose entries a list shows, beside the null ref; `None`: all.
+fn refs_of(caller: &Caller) -> Option<Vec<Ref>> {
+    match caller.may(Scope::Manage) {
+        Ok(()) => None,
+        Err(_) => Some(caller.refs.clone().unwrap_or_default()),
     }
 }
 

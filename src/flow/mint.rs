@@ -123,6 +123,7 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
         owner: Some(job.owner.clone()),
         slots: Some(vec![job.slot.clone()]),
         reference: job.reference.clone(),
+        refs: None,
         state: Some(State::Open),
         after: None,
     };

@@ -20,6 +20,9 @@ const BATCH: u32 = 100;
 /// How many tickets are judged at once.
 const AT_ONCE: usize = 8;
 
+/// How long a ticket that cannot be read is left alone.
+const UNREADABLE: Seconds = Seconds(600);
+
 /// What a pass did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -66,8 +69,22 @@ async fn look_at(app: &Arc<App>, id: Id) -> bool {
     };
     let ticket = match ticket {
         Some(ticket) => Some(*ticket),
-        None => app.db.ticket(id).await.ok().flatten(),
+        None => app.db.ticket(id).await.unwrap_or_else(|error| {
+            tracing::error!(ticket = %id, %error, "an open ticket cannot be looked at");
+            None
+        }),
     };
+    if ticket.is_none() {
+        let postponed = app
+            .db
+            .write(Footprint::default(), move |books, now| {
+                books.forget(Forget::TurnOf(id, now.plus(UNREADABLE)));
+            })
+            .await;
+        if let Err(error) = postponed {
+            tracing::warn!(ticket = %id, %error, "a look was not postponed");
+        }
+    }
     if let Some(ticket) = ticket {
         let epoch = ticket.epoch;
         let postponed = app
@@ -95,7 +112,8 @@ pub(super) async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
     match ended {
         Ok(Ended::Now(ticket)) => {
             app.announce(id);
-            clean(app, &ticket).await;
+            // What is left is the next pass's.
+            let _ = clean(app, &ticket).await;
             true
         }
         Ok(Ended::Otherwise(_) | Ended::Unknown) => false,
@@ -107,15 +125,14 @@ pub(super) async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
 }
 
 /// Removes what a closed ticket left: its staging object, unfinished multiparts, and final
-/// keys of lost attempts. True when nothing is left and the row says so.
-pub async fn clean(app: &App, ticket: &Ticket) -> bool {
+/// keys of lost attempts. False when the store refuses; an error when it is away.
+pub async fn clean(app: &App, ticket: &Ticket) -> Result<bool, Problem> {
     let removed = remove_leftovers(app, ticket).await;
     if let Err(error) = &removed {
         tracing::warn!(ticket = %ticket.id, %error, "leftovers stay for the next sweep");
     }
     let (id, gone) = (ticket.id, removed.is_ok());
-    let noted = app
-        .db
+    app.db
         .write(ticket.row(), move |books, now| {
             if gone {
                 ledger::cleaned(books, id);
@@ -123,8 +140,12 @@ pub async fn clean(app: &App, ticket: &Ticket) -> bool {
                 ledger::clean_later(books, now, id);
             }
         })
-        .await;
-    gone && noted.is_ok()
+        .await?;
+    match removed {
+        Ok(()) => Ok(true),
+        Err(StoreError::Refused(_)) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
 }
 
 async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
@@ -165,7 +186,7 @@ async fn abort(app: &App, bucket: Bucket, key: &str, upload: &str) -> Result<(),
 pub async fn clean_closed_tickets(app: &Arc<App>) -> Result<usize, Problem> {
     let mut cleaned = 0;
     for ticket in app.db.unclean_tickets(app.db.now(), BATCH).await? {
-        cleaned += usize::from(clean(app, &ticket).await);
+        cleaned += usize::from(clean(app, &ticket).await?);
     }
     Ok(cleaned)
 }

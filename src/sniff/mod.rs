@@ -66,7 +66,7 @@ fn guarded(sample: &Sample, finding: Finding) -> Finding {
         .media_type
         .is_some_and(|name| name.starts_with("image/"))
         && finding.media_type != Some("image/svg+xml");
-    let words = [&b"<script"[..], b"<?php", b"__HALT_COMPILER("];
+    let words = [&b"<script"[..], b"<?php", b"<?= ", b"__HALT_COMPILER("];
     if is_picture && words.iter().any(|word| contains(sample.head, word)) {
         Finding {
             active: true,

@@ -209,6 +209,7 @@ async fn list(
             .transpose()?
             .map(|slot| vec![slot]),
         reference: reference(asked.reference)?,
+        refs: None,
         state,
         after,
     };
