@@ -114,7 +114,6 @@ fn mint(who: &str, policy: &Policy, count: usize) -> Mint {
         slot: slot("s"),
         owner: owner(who),
         reference: None,
-        refs: None,
         policy: policy.clone(),
         max_open_tickets: 100_000,
         files: (0..count)
@@ -728,6 +727,7 @@ const TICKET_ROW: &[(&str, &str)] = &[
     ("metadata", "'{}'"),
     ("policy", "'{}'"),
     ("epoch", "0"),
+    ("attempts", "'[]'"),
     ("lease_until", "NULL"),
     ("created_at", "0"),
     ("expires_at", "0"),
@@ -1130,7 +1130,6 @@ fn files_of(who: Option<&str>) -> FileFilter {
         owner: who.map(owner),
         slots: None,
         reference: None,
-        refs: None,
         after: None,
     }
 }
@@ -1196,7 +1195,6 @@ async fn pages_of_tickets_have_no_gap_and_no_double_while_tickets_arrive() {
         owner: Some(owner("ann")),
         slots: Some(vec![slot("s")]),
         reference: None,
-        refs: None,
         state: Some(State::Open),
         after: None,
     };
@@ -1232,7 +1230,6 @@ async fn the_worker_finds_what_is_due_and_nothing_else() {
         tenant: tenant(),
         owner: owner("ann"),
         reference: None,
-        refs: None,
         ids: vec![claimed.id],
         slots: vec![(slot("s"), None)],
     };

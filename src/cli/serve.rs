@@ -162,7 +162,7 @@ pub(super) async fn serve(
 /// The worker, begun again when a bug ends it: without it a closed tab would lose its file.
 async fn keep_working(app: Arc<App>) {
     let work = || AssertUnwindSafe(worker::run(Arc::clone(&app))).catch_unwind();
-    while work().await.is_err() {
+    while Box::pin(work()).await.is_err() {
         tracing::error!("the worker broke off and begins again");
         tokio::time::sleep(AFTER_A_PANIC).await;
     }

@@ -47,7 +47,6 @@ async fn every_shape_of_file_list_walks_its_index() {
                 owner: owner.then(|| Owner::parse("ann").unwrap()),
                 slots: slot.then(|| vec![SlotName::parse("s").unwrap()]),
                 reference: reference.then(|| Ref::parse("post:1").unwrap()),
-                refs: None,
                 after,
             };
             expect(&mut connection, &read::files_sql(&filter), index).await;
@@ -66,7 +65,6 @@ async fn every_shape_of_ticket_list_walks_its_index_from_its_cursor() {
                     owner: owner.then(|| Owner::parse("ann").unwrap()),
                     slots: slot.then(|| vec![SlotName::parse("s").unwrap()]),
                     reference: None,
-                    refs: None,
                     state,
                     after: None,
                 };

@@ -21,8 +21,6 @@ pub struct TicketFilter {
     pub slots: Option<Vec<SlotName>>,
     /// For which ref.
     pub reference: Option<Ref>,
-    /// For which refs beside the null ref; `None`: for all.
-    pub refs: Option<Vec<Ref>>,
     /// In which state.
     pub state: Option<State>,
     /// Older than this id.
@@ -40,8 +38,6 @@ pub struct FileFilter {
     pub slots: Option<Vec<SlotName>>,
     /// For which ref.
     pub reference: Option<Ref>,
-    /// For which refs beside the null ref; `None`: for all.
-    pub refs: Option<Vec<Ref>>,
     /// Older than this (`committed_at`, id).
     pub after: Option<(Timestamp, Id)>,
 }
@@ -60,9 +56,6 @@ fn page<T>(mut rows: Vec<T>, limit: usize) -> Page<T> {
     rows.truncate(limit);
     Page { rows, more }
 }
-
-/// The null ref and those of $8.
-const REFS: &str = " AND (ref IS NULL OR ref IN (SELECT value FROM json_each($8)))";
 
 fn one_slot(slots: Option<&[SlotName]>) -> bool {
     slots.is_some_and(|slots| slots.len() == 1)
@@ -90,7 +83,6 @@ pub(super) fn tickets_sql(filter: &TicketFilter) -> String {
             " AND slot IN (SELECT value FROM json_each($3))",
         ),
         (filter.reference.is_some(), " AND ref = $4"),
-        (filter.refs.is_some(), REFS),
         (filter.state.is_some(), " AND state = $5"),
         (filter.after.is_some(), " AND id < $6"),
     ];
@@ -111,7 +103,6 @@ pub(super) fn files_sql(filter: &FileFilter) -> String {
             " AND slot IN (SELECT value FROM json_each($3))",
         ),
         (filter.reference.is_some(), " AND ref = $4"),
-        (filter.refs.is_some(), REFS),
         (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
     ];
     let given: String = clauses.iter().filter(|(on, _)| *on).map(|c| c.1).collect();
@@ -184,7 +175,6 @@ impl Db {
             .bind(filter.state.map(State::as_str))
             .bind(filter.after)
             .bind(one_more(limit))
-            .bind(filter.refs.as_ref().map(|refs| json!(refs).to_string()))
             .fetch_all(&self.readers)
             .await?;
         let found = found.iter().map(rows::ticket).collect::<Result<_, _>>()?;
@@ -201,7 +191,6 @@ impl Db {
             .bind(filter.after.map(|(at, _)| at.millis()))
             .bind(filter.after.map(|(_, id)| id))
             .bind(one_more(limit))
-            .bind(filter.refs.as_ref().map(|refs| json!(refs).to_string()))
             .fetch_all(&self.readers)
             .await?;
         let found = found.iter().map(rows::file).collect::<Result<_, _>>()?;

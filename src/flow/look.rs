@@ -22,14 +22,14 @@ use crate::store::Presigned;
 /// How often a waiter looks by itself: another replica's commits are not announced here.
 pub(super) const GLANCE: Seconds = Seconds(1);
 
-/// A ticket of the caller, or nothing at all: another owner's does not exist.
+/// A ticket of the caller, or nothing at all: another owner's does not exist. The token's
+/// `refs` say what may be named, not what an owner may see of their own: a backend claims
+/// files for refs that its users' tokens never carry.
 pub async fn own_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ticket, Problem> {
     let ticket = app.db.ticket(id).await?.ok_or_else(Problem::not_found)?;
-    if caller.sees(&ticket.tenant, &ticket.owner) && caller.may_use_slot(&ticket.slot).is_ok() {
-        Ok(ticket)
-    } else {
-        Err(Problem::not_found())
-    }
+    let seen =
+        caller.sees(&ticket.tenant, &ticket.owner) && caller.may_use_slot(&ticket.slot).is_ok();
+    seen.then_some(ticket).ok_or_else(Problem::not_found)
 }
 
 /// A live file of the caller.
@@ -45,11 +45,8 @@ pub async fn own_file(app: &App, caller: &Caller, id: Id) -> Result<File, Proble
 /// A file of the caller, live or not.
 pub async fn own_file_or_tombstone(app: &App, caller: &Caller, id: Id) -> Result<File, Problem> {
     let file = app.db.file(id).await?.ok_or_else(Problem::not_found)?;
-    if caller.sees(&file.tenant, &file.owner) && caller.may_use_slot(&file.slot).is_ok() {
-        Ok(file)
-    } else {
-        Err(Problem::not_found())
-    }
+    let seen = caller.sees(&file.tenant, &file.owner) && caller.may_use_slot(&file.slot).is_ok();
+    seen.then_some(file).ok_or_else(Problem::not_found)
 }
 
 /// A ticket and, once it is committed and for as long as it lives, its file.
@@ -121,7 +118,6 @@ pub async fn tickets(
     caller.may(Scope::Upload)?;
     let filter = TicketFilter {
         slots: slots_of(caller, filter.slots)?,
-        refs: refs_of(caller),
         ..filter
     };
     if filter.reference.is_some() {
@@ -140,7 +136,6 @@ pub async fn files(
     caller.may(Scope::Read)?;
     let filter = FileFilter {
         slots: slots_of(caller, filter.slots)?,
-        refs: refs_of(caller),
         ..filter
     };
     if filter.reference.is_some() {
@@ -162,14 +157,6 @@ fn slots_of(
             Ok(Some(asked))
         }
         None => Ok(caller.slots.clone()),
-    }
-}
-
-/// The refs whose entries a list shows, beside the null ref; `None`: all.
-fn refs_of(caller: &Caller) -> Option<Vec<Ref>> {
-    match caller.may(Scope::Manage) {
-        Ok(()) => None,
-        Err(_) => Some(caller.refs.clone().unwrap_or_default()),
     }
 }
 

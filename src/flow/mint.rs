@@ -123,7 +123,6 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
         owner: Some(job.owner.clone()),
         slots: Some(vec![job.slot.clone()]),
         reference: job.reference.clone(),
-        refs: None,
         state: Some(State::Open),
         after: None,
     };

@@ -205,6 +205,21 @@ impl TestBroker {
         mint_token(&Secret::new(SECRET), &claims)
     }
 
+    /// Somebody else's hand in the database.
+    pub async fn meddle(&self, sql: &str) {
+        use sqlx::{AssertSqlSafe, ConnectOptions};
+        let path = self.dir().join("putgate.db");
+        let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(path)
+            .connect()
+            .await
+            .unwrap();
+        sqlx::query(AssertSqlSafe(sql.to_owned()))
+            .execute(&mut connection)
+            .await
+            .unwrap();
+    }
+
     /// Moves the clock.
     pub fn advance(&self, seconds: u32) {
         self.clock.advance(Seconds(seconds));

@@ -312,3 +312,63 @@ async fn a_dry_walk_says_what_it_would_delete_and_deletes_nothing() {
     assert_eq!(swept.deleted, [(bucket, key(&ticket))]);
     assert_eq!(broker.objects("staging").len(), 1);
 }
+
+/// A backup knows a ticket as open whose file was committed after it was taken.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_restored_to_yesterday_does_not_erase_todays_file() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let ticket = broker.mint(&token, "pictures", "cat.png", &png(1)).await;
+    let committed_since = format!("default/pictures/{}.1.png", key(&ticket));
+    broker
+        .store
+        .write("files", &committed_since, &png(1), "image/png")
+        .unwrap();
+    broker.advance(24 * 3600 + 301);
+    broker.sweep().await;
+    assert_eq!(state(&broker, &ticket).await, State::Expired);
+    assert_eq!(broker.objects("files").len(), 1, "reported, never deleted");
+    let report = putgate::flow::audit::audit(&broker.app).await.unwrap();
+    assert_eq!(report.unknown.len(), 1, "{report:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_row_that_cannot_be_read_keeps_the_worker_from_nothing_else() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let broken = broker.mint(&token, "pictures", "a.png", &png(1)).await;
+    let gone = broker.upload(&token, "pictures", "b.png", &png(2)).await;
+    let due = broker.mint(&token, "pictures", "c.png", &png(3)).await;
+    assert_eq!(broker.put(&due, &png(3)).await, 200);
+    let path = format!("/v1/files/{}", key(&gone.body));
+    assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
+    broker
+        .meddle(&format!(
+            "UPDATE tickets SET policy = '[]' WHERE hex(id) = upper('{}')",
+            key(&broken).replace('-', "")
+        ))
+        .await;
+    broker.advance(61);
+    let swept = worker::run_once(&broker.app).await.unwrap();
+    assert_eq!((swept.closed, swept.purged), (1, 1), "{swept:?}");
+    assert_eq!(state(&broker, &due).await, State::Committed);
+    let again = broker.app.db.due_tickets(broker.app.db.now(), 10).await;
+    assert!(again.unwrap().is_empty(), "it waits for its turn");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_made_smaller_is_no_violation() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    for seed in 0..3 {
+        broker.upload(&token, "pictures", "a.png", &png(seed)).await;
+    }
+    let mut slots = (**broker.app.slots.load()).clone();
+    for slot in slots.values_mut() {
+        slot.policy.max_entries = 2;
+    }
+    broker.app.slots.store(Arc::new(slots));
+    let report = putgate::flow::audit::audit(&broker.app).await.unwrap();
+    assert_eq!(report.violations, Vec::<String>::new());
+    assert_eq!(report.above_today.len(), 1, "{report:?}");
+}

@@ -328,3 +328,18 @@ fn reasons_read_as_they_are_stored() {
         assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
     }
 }
+
+#[test]
+fn xml_that_asks_to_be_run_is_not_the_data_that_a_slot_takes() {
+    let plain = Finding::of("application/xml", Text);
+    let active = Finding {
+        active: true,
+        ..plain.clone()
+    };
+    let slot = policy(&[".xml"]);
+    assert!(outcome(&slot, "a.xml", None, &plain).is_ok());
+    assert_eq!(
+        outcome(&slot, "a.xml", None, &active),
+        Err(Reason::ActiveContent)
+    );
+}

@@ -49,7 +49,6 @@ async fn list(
             .transpose()?
             .map(|slot| vec![slot]),
         reference: reference(asked.reference)?,
-        refs: None,
         after: asked
             .cursor
             .map(|text| parse_place(&place(&text)?))

@@ -209,7 +209,6 @@ async fn list(
             .transpose()?
             .map(|slot| vec![slot]),
         reference: reference(asked.reference)?,
-        refs: None,
         state,
         after,
     };
