@@ -9,7 +9,7 @@ use super::{DbError, rows};
 use crate::domain::books::{
     Account, Books, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
 };
-use crate::domain::name::{Id, Ref};
+use crate::domain::name::{Id, Owner, Ref, Tenant};
 use crate::domain::time::{Seconds, Timestamp};
 
 /// How long an idempotency key is good for.
@@ -49,15 +49,14 @@ pub(super) async fn fill(
             tickets.extend(&footprint.created);
         }
     }
-    load_usage(connection, books, &accounts).await?;
+    load_holdings(connection, books, &accounts, &cooling, now).await?;
     load_tickets(connection, books, &tickets).await?;
     load_files(connection, books, &files).await?;
-    load_cooling(connection, books, &cooling, now).await?;
     for all in giving_way.values() {
         load_giving_way(connection, books, all).await?;
     }
     for scope in retiring {
-        load_retiring(connection, books, scope).await?;
+        load_retiring(connection, books, scope, now).await?;
     }
     for key in remembered {
         load_remembered(connection, books, key, now).await?;
@@ -65,30 +64,41 @@ pub(super) async fn fill(
     Ok(())
 }
 
-/// One array in, one array out: a row that crosses to SQLite's thread costs more than
-/// the JSON around a hundred of them.
-async fn load_usage(
+/// What the accounts of $1 hold and, for each [tenant, owner] of $2, its place and how many
+/// closed tickets still count at $3. Arrays in, arrays out: a row that crosses to SQLite's
+/// thread costs more than the JSON around a hundred of them, and so does a statement.
+pub(super) const HOLDINGS: &str = "SELECT \
+     (SELECT json_group_array(json_array(u.account, u.open, u.files, u.reserved, u.stored)) \
+        FROM json_each($1) AS k JOIN usage AS u ON u.account = k.value), \
+     (SELECT json_group_array(json_array(key, n)) FROM (\
+        SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
+           WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
+             AND t.cooling_until > $3) AS n \
+        FROM json_each($2) AS k) WHERE n > 0)";
+
+async fn load_holdings(
     connection: &mut SqliteConnection,
     books: &mut Books,
     accounts: &BTreeSet<&Account>,
+    cooling: &BTreeSet<&(Tenant, Owner)>,
+    now: Timestamp,
 ) -> Result<(), DbError> {
-    if accounts.is_empty() {
+    if accounts.is_empty() && cooling.is_empty() {
         return Ok(());
     }
     let keys: Vec<&str> = accounts.iter().map(|a| a.as_str()).collect();
-    let found: String = sqlx::query_scalar(
-        "SELECT json_group_array(json_array(u.account, u.open, u.files, u.reserved, u.stored)) \
-         FROM json_each($1) AS k JOIN usage AS u ON u.account = k.value",
-    )
-    .bind(json!(keys).to_string())
-    .fetch_one(connection)
-    .await?;
+    let (held, counted): (String, String) = sqlx::query_as(HOLDINGS)
+        .bind(json!(keys).to_string())
+        .bind(json!(cooling).to_string())
+        .bind(now.millis())
+        .fetch_one(connection)
+        .await?;
+    let wrong = |why: serde_json::Error| DbError::Inconsistent(format!("usage: {why}"));
     for account in accounts {
         books.load_usage((*account).clone(), Usage::default());
     }
-    let found: Vec<(String, i64, i64, i64, i64)> = serde_json::from_str(&found)
-        .map_err(|why| DbError::Inconsistent(format!("usage: {why}")))?;
-    for (account, open, files, reserved, stored) in found {
+    let held: Vec<(String, i64, i64, i64, i64)> = serde_json::from_str(&held).map_err(wrong)?;
+    for (account, open, files, reserved, stored) in held {
         let usage = Usage {
             open,
             files,
@@ -96,6 +106,14 @@ async fn load_usage(
             stored,
         };
         books.load_usage(Account::from_row(account), usage);
+    }
+    let counted: Vec<(usize, i64)> = serde_json::from_str(&counted).map_err(wrong)?;
+    for (index, (tenant, owner)) in cooling.iter().enumerate() {
+        let count = counted
+            .iter()
+            .find(|(at, _)| *at == index)
+            .map_or(0, |(_, n)| *n);
+        books.load_cooling(tenant.clone(), owner.clone(), count);
     }
     Ok(())
 }
@@ -147,39 +165,6 @@ async fn load_files(
     }
     for row in query.fetch_all(connection).await? {
         books.load_file(rows::file(&row)?);
-    }
-    Ok(())
-}
-
-/// For each [tenant, owner] of $1 its place and how many closed tickets still count at $2.
-pub(super) const COOLING: &str = "SELECT json_group_array(json_array(key, n)) FROM (\
-           SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
-              WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
-                AND t.cooling_until > $2) AS n \
-           FROM json_each($1) AS k) WHERE n > 0";
-
-async fn load_cooling(
-    connection: &mut SqliteConnection,
-    books: &mut Books,
-    owners: &BTreeSet<&(crate::domain::name::Tenant, crate::domain::name::Owner)>,
-    now: Timestamp,
-) -> Result<(), DbError> {
-    if owners.is_empty() {
-        return Ok(());
-    }
-    let found: String = sqlx::query_scalar(COOLING)
-        .bind(json!(owners).to_string())
-        .bind(now.millis())
-        .fetch_one(connection)
-        .await?;
-    let found: Vec<(usize, i64)> = serde_json::from_str(&found)
-        .map_err(|why| DbError::Inconsistent(format!("cooling tickets: {why}")))?;
-    for (index, (tenant, owner)) in owners.iter().enumerate() {
-        let count = found
-            .iter()
-            .find(|(at, _)| *at == index)
-            .map_or(0, |(_, n)| *n);
-        books.load_cooling(tenant.clone(), owner.clone(), count);
     }
     Ok(())
 }
@@ -243,6 +228,7 @@ async fn load_retiring(
     connection: &mut SqliteConnection,
     books: &mut Books,
     scope: &Scope,
+    now: Timestamp,
 ) -> Result<(), DbError> {
     let sql = retiring_sql(scope.reference.is_none());
     let mut query = sqlx::query(AssertSqlSafe(sql))
@@ -269,7 +255,14 @@ async fn load_retiring(
             books.load_file(file);
         }
     }
-    load_usage(connection, books, &accounts.iter().collect()).await
+    load_holdings(
+        connection,
+        books,
+        &accounts.iter().collect(),
+        &BTreeSet::new(),
+        now,
+    )
+    .await
 }
 
 async fn load_remembered(

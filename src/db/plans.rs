@@ -94,7 +94,7 @@ async fn polls_and_loads_walk_their_index() {
         expect(&mut connection, &sql, index).await;
     }
     for (sql, index) in [
-        (load::COOLING, "tickets_cooling"),
+        (load::HOLDINGS, "tickets_cooling"),
         (save::FORGET_TICKETS, "tickets_closed"),
     ] {
         let plan = plan(&mut connection, sql).await;

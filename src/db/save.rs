@@ -2,12 +2,11 @@
 
 use std::fmt::Write as _;
 
-use serde_json::{Value, json};
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
 use super::DbError;
-use crate::domain::books::{Before, Books, Forget};
+use crate::domain::books::{Account, Before, Books, Forget, Usage};
 use crate::domain::event::Event;
 use crate::domain::file::File;
 use crate::domain::name::Ref;
@@ -15,8 +14,8 @@ use crate::domain::slot::Disposition;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
 
-/// How many rows one INSERT carries at most.
-const CHUNK: usize = 64;
+/// How many values one INSERT carries at most; SQLite's own limit is 32 766.
+const MOST_BINDS: usize = 8192;
 
 pub(super) async fn write(
     connection: &mut SqliteConnection,
@@ -68,48 +67,53 @@ pub(super) async fn write(
 }
 
 async fn usage(connection: &mut SqliteConnection, books: &Books) -> Result<(), DbError> {
-    let rows: Vec<Value> = books
-        .usage_to_write()
-        .map(|(account, u)| json!([account.as_str(), u.open, u.files, u.reserved, u.stored]))
-        .collect();
-    if rows.is_empty() {
-        return Ok(());
-    }
-    // `WHERE true` keeps the parser from reading ON CONFLICT as a join's condition.
-    sqlx::query(
-        "INSERT INTO usage (account, open, files, reserved, stored) \
-         SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4 \
-         FROM json_each($1) WHERE true \
-         ON CONFLICT (account) DO UPDATE SET open = excluded.open, files = excluded.files, \
-           reserved = excluded.reserved, stored = excluded.stored",
-    )
-    .bind(Value::from(rows).to_string())
-    .execute(connection)
-    .await?;
-    Ok(())
+    let rows: Vec<(&Account, Usage)> = books.usage_to_write().collect();
+    let rows: Vec<&(&Account, Usage)> = rows.iter().collect();
+    insert(connection, &USAGE, &rows, bind_usage).await
 }
 
-/// A table's insertable columns, in two lists.
+fn bind_usage(to: &mut Binds, (account, usage): &(&Account, Usage)) -> Result<(), DbError> {
+    to.add(account.as_str())?;
+    to.add(usage.open)?;
+    to.add(usage.files)?;
+    to.add(usage.reserved)?;
+    to.add(usage.stored)
+}
+
+/// How rows get into a table.
 struct Table {
     name: &'static str,
     columns: &'static str,
     width: usize,
+    /// What follows the rows.
+    then: &'static str,
 }
+
+const USAGE: Table = Table {
+    name: "usage",
+    columns: "account, open, files, reserved, stored",
+    width: 5,
+    then: " ON CONFLICT (account) DO UPDATE SET open = excluded.open, files = excluded.files, \
+           reserved = excluded.reserved, stored = excluded.stored",
+};
 
 const TICKETS: Table = Table {
     name: "tickets",
     columns: super::rows::TICKET,
     width: 30,
+    then: "",
 };
 const FILES: Table = Table {
     name: "files",
     columns: super::rows::FILE,
     width: 23,
+    then: "",
 };
 const EVENTS: Table = Table {
     name: "events",
     columns: "id, subject, seq, tenant, kind, body, created_at, state, tries, next_try_at",
     width: 10,
+    then: "",
 };
 
 /// Values on their way into a statement.
@@ -131,13 +135,13 @@ async fn insert<T>(
     rows: &[&T],
     bind: fn(&mut Binds, &T) -> Result<(), DbError>,
 ) -> Result<(), DbError> {
-    for chunk in rows.chunks(CHUNK) {
-        let (name, columns) = (table.name, table.columns);
-        let mut sql = format!("INSERT INTO {name} ({columns}) VALUES ");
-        let row = format!("({}?)", "?, ".repeat(table.width - 1));
+    let row = format!("({}?)", "?, ".repeat(table.width - 1));
+    for chunk in rows.chunks(MOST_BINDS / table.width) {
+        let mut sql = format!("INSERT INTO {} ({}) VALUES ", table.name, table.columns);
         for n in 0..chunk.len() {
             let _ = write!(sql, "{}{row}", if n == 0 { "" } else { ", " });
         }
+        sql.push_str(table.then);
         let mut binds = Binds(SqliteArguments::default());
         for row in chunk {
             bind(&mut binds, row)?;

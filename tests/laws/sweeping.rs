@@ -336,7 +336,7 @@ async fn a_database_restored_to_yesterday_does_not_erase_todays_file() {
 async fn a_row_that_cannot_be_read_keeps_the_worker_from_nothing_else() {
     let broker = TestBroker::with_slots(WIDE).await;
     let token = broker.token("7");
-    let broken = broker.mint(&token, "pictures", "a.png", &png(1)).await;
+    let unreadable = broker.mint(&token, "pictures", "a.png", &png(1)).await;
     let gone = broker.upload(&token, "pictures", "b.png", &png(2)).await;
     let due = broker.mint(&token, "pictures", "c.png", &png(3)).await;
     assert_eq!(broker.put(&due, &png(3)).await, 200);
@@ -345,7 +345,7 @@ async fn a_row_that_cannot_be_read_keeps_the_worker_from_nothing_else() {
     broker
         .meddle(&format!(
             "UPDATE tickets SET policy = '[]' WHERE hex(id) = upper('{}')",
-            key(&broken).replace('-', "")
+            key(&unreadable).replace('-', "")
         ))
         .await;
     broker.advance(61);
