@@ -236,6 +236,59 @@ async fn a_healthcheck_is_0_while_serve_lives_and_1_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn serve_names_what_is_configured_in_vain() {
+    let (site, _store) = site().await;
+    let secret = "0123456789abcdef0123456789abcdef";
+    std::fs::write(site.dir.path().join("webhook"), secret).unwrap();
+    let more = format!(
+        "{SLOTS}\n[webhook]\nurl = \"https://app.example.com/hook\"\n\
+         secret_files = [\"webhook\"]\n[notifications]\nsecret_file = \"webhook\"\n"
+    );
+    site.write_with(&more, &|text| {
+        text.replace("[database]", "admin_listen = \"127.0.0.1:1\"\n[database]")
+    });
+    let log = |site: &Site| {
+        let server = site.serve();
+        server.signal("TERM");
+        server.ended(Duration::from_secs(10));
+        server.log()
+    };
+    let sections = ["webhook", "notifications", "server.admin_listen"];
+    let said = log(&site);
+    for section in sections {
+        let named = said.lines().filter(|line| {
+            line.contains(&format!("\"{section}\"")) && line.contains("does not act on it")
+        });
+        assert_eq!(named.count(), 1, "{section}: {said}");
+    }
+    site.write(SLOTS);
+    assert!(!log(&site).contains("does not act on it"));
+}
+
+#[test]
+fn dev_refuses_a_configuration_that_it_would_not_read() {
+    let site = bare_site();
+    let said = site.run(&["dev"]);
+    assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
+    assert!(said.err.starts_with("--config: "), "{said:?}");
+}
+
+#[test]
+fn a_token_that_would_open_nothing_is_refused() {
+    let site = bare_site();
+    for (args, offender) in [
+        (&["--sub", ""][..], "--sub"),
+        (&["--sub", "7", "--scope", "upload raed"], "raed"),
+        (&["--sub", "7", "--life", "0"], "--life"),
+        (&["--sub", "7", "--tenant", "a b"], "--tenant"),
+    ] {
+        let said = site.run(&[&["token"], args].concat());
+        assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{said:?}");
+        assert!(said.err.contains(offender), "{said:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_audit_beside_a_running_server_finds_it_lawful() {
     let (site, _store) = site().await;
     let server = site.serve();
@@ -244,7 +297,7 @@ async fn an_audit_beside_a_running_server_finds_it_lawful() {
     upload(&server, &token, "photos", "b.png", HTML).await;
     let said = site.run(&["audit"]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{said:?}");
-    assert!(said.out.starts_with("1 live files"), "{said:?}");
+    assert!(said.out.starts_with("1 live file, "), "{said:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -343,11 +396,11 @@ async fn a_sweep_deletes_debris_alone_and_a_dry_one_nothing() {
 
     let dry = site.must(&["sweep", "--dry-run"]);
     assert!(
-        dry.contains(&format!("would delete Staging {debris}")),
+        dry.contains(&format!("would delete from the staging bucket: {debris}")),
         "{dry}"
     );
     assert!(
-        dry.contains("would delete 1 objects, left 4 unknown ones"),
+        dry.contains("would delete 1 object, left 4 unknown ones"),
         "{dry}"
     );
     assert!(keys(&store, "staging").contains(&debris));
@@ -355,7 +408,7 @@ async fn a_sweep_deletes_debris_alone_and_a_dry_one_nothing() {
     // Beside the server first, and what comes later without it.
     let swept = site.must(&["sweep"]);
     assert!(
-        swept.contains(&format!("deleted Staging {debris}")),
+        swept.contains(&format!("deleted from the staging bucket: {debris}")),
         "{swept}"
     );
     assert_eq!(keys(&store, "staging"), strangers);

@@ -1,5 +1,5 @@
-//! Law 7: `kill -9` at any point, then restart: everything converges to laws 1–6 without a
-//! human. The binary is killed by hooks of the store it talks to, before and after each
+//! Law 7: a process that was killed leaves nothing that the next one cannot put right. The
+//! binary is killed by hooks of the store it talks to, before and after each
 //! operation between mint and clean, and at random moments under load. Then the test plays
 //! the worker on the same database, with a clock that runs days ahead: leases, looks and
 //! deadlines are by that clock.

@@ -305,7 +305,11 @@ async fn secrets_are_readable_by_their_owner_alone_and_new_for_each_directory() 
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     let mut all: Vec<String> = [read(one.path()), read(two.path())].concat();
-    assert!(all.iter().all(|secret| secret.len() == 64));
+    let is_hex = |secret: &String| secret.bytes().all(|b| b.is_ascii_hexdigit());
+    assert!(
+        all.iter()
+            .all(|secret| secret.len() == 64 && is_hex(secret))
+    );
     all.sort();
     all.dedup();
     assert_eq!(all.len(), 6, "every secret is its own");
@@ -409,6 +413,7 @@ fn an_address_that_is_taken_is_named() {
 async fn dev_on_every_interface_names_an_address_that_a_browser_here_reaches() {
     let data = tempfile::tempdir().unwrap();
     let server = Server::dev_on(data.path(), "0.0.0.0:0", "0.0.0.0:0");
+    server.wait_for_log("tokens are for this machine only");
     for url in [&server.url, &server.store_url] {
         assert!(url.starts_with("http://127.0.0.1:"), "{url}");
     }

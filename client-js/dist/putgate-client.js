@@ -282,24 +282,25 @@ async function upload(api, file, options) {
   const { signal } = options;
   const tell = teller(options, file.size);
   const digest = options.checksum ? await hash(file, tell, signal) : void 0;
-  const ticket = await mint(api, file, options, digest);
+  const { ticket, keep } = await mint(api, file, options, digest);
   try {
-    await transferBytes(api, ticket, file, tell, signal);
-  } catch (error) {
-    const committed = await cancel(api, ticket.id);
-    if (committed) return committed;
-    throw error;
-  }
-  try {
+    if (ticket.state !== "committed") await transferBytes(api, ticket, file, tell, signal);
     tell("verifying", file.size);
     const committed = await complete(api, ticket.id, signal);
     options.onProgress?.({ phase: "verifying", loaded: file.size, total: file.size });
     return committed;
   } catch (error) {
-    const committed = signal?.aborted ? await cancel(api, ticket.id) : null;
+    const committed = await afterFailure(api, ticket.id, error, keep, signal);
     if (committed) return committed;
     throw error;
   }
+}
+async function afterFailure(api, id, error, keep, signal) {
+  const { code, status } = error instanceof PutgateError ? error : { code: "", status: 400 };
+  if (signal?.aborted || code === "storage-refused") return cancel(api, id);
+  const lost = code === "storage-unreachable";
+  if (lost || status === 0 || status >= 500) keep();
+  return lost ? whatCommitted(api, id) : null;
 }
 function teller({ onProgress }, total) {
   return (phase, loaded) => onProgress?.({ phase, loaded: Math.min(loaded, Math.floor(total * 0.99)), total });
@@ -311,6 +312,7 @@ async function hash(file, tell, signal) {
   if (digest === null) throw cancelled();
   return digest;
 }
+var kept = /* @__PURE__ */ new WeakMap();
 async function mint(api, file, { slot, ref, metadata, name, signal }, digest) {
   if (signal?.aborted) throw cancelled();
   const body = {
@@ -318,8 +320,19 @@ async function mint(api, file, { slot, ref, metadata, name, signal }, digest) {
     ref,
     files: [{ name: name ?? file.name ?? "file", size: file.size, type: file.type || void 0, sha256: digest, metadata }]
   };
-  const minted = api.call("POST", "/v1/tickets", { body, headers: { "idempotency-key": randomKey() } }).then(firstTicket);
-  return unlessAborted(minted, signal, (ticket) => void cancel(api, ticket.id));
+  const wish = JSON.stringify(body);
+  const ask = async (key) => {
+    const minted = api.call("POST", "/v1/tickets", { body, headers: { "idempotency-key": key } }).then(firstTicket);
+    const ticket = await unlessAborted(minted, signal, ({ id }) => void cancel(api, id));
+    return { ticket, keep: () => kept.set(file, { api, wish, key }) };
+  };
+  const earlier = kept.get(file);
+  kept.delete(file);
+  if (earlier?.api === api && earlier.wish === wish) {
+    const again = await ask(earlier.key);
+    if (again.ticket.state === "open" || again.ticket.state === "committed") return again;
+  }
+  return ask(randomKey());
 }
 function firstTicket(answer) {
   const { tickets, errors } = objectOf(answer);
@@ -436,7 +449,8 @@ async function send(api, method, first, resign, body, onSent, signal) {
   if (answer.status < 200 || answer.status > 299) throw storageError(answer);
   onSent(body.size);
 }
-function storageError({ status, text }) {
+function storageError(answer) {
+  const { status, text } = answer;
   if (status === 0) {
     return new PutgateError(
       "storage-unreachable",
@@ -445,6 +459,9 @@ function storageError({ status, text }) {
     );
   }
   const word = /<Code>([A-Za-z0-9]+)<\/Code>/.exec(text)?.[1];
+  if (isTransient(answer)) {
+    return new PutgateError("storage-unreachable", status, `Storage is in trouble: ${status}${word ? ` ${word}` : ""}.`);
+  }
   return new PutgateError("storage-refused", status, `Storage refused the upload: ${status}${word ? ` ${word}` : ""}.`);
 }
 function origin() {
@@ -454,49 +471,33 @@ async function sign(api, id, parts, signal) {
   return objectOf(await api.call("POST", `/v1/tickets/${id}/sign`, { body: parts ? { parts } : {}, signal }));
 }
 async function complete(api, id, signal) {
-  let answer = await api.call("POST", `/v1/tickets/${id}/complete?wait=${WAIT}`, { signal });
   for (; ; ) {
-    const ticket = answer.body;
-    const file = outcome(ticket);
-    if (file) return file;
     const asked = api.transport.now();
-    await api.transport.sleep((answer.retryAfter ?? 0) * 1e3, signal);
-    answer = await api.call("GET", `/v1/tickets/${id}?wait=${WAIT}`, { signal });
-    if (answer.retryAfter === null && api.transport.now() - asked < 1e3) answer = { ...answer, retryAfter: 1 };
-  }
-}
-function outcome(ticket) {
-  switch (ticket?.state) {
-    case "committed":
+    const { body, retryAfter } = await api.call("POST", `/v1/tickets/${id}/complete?wait=${WAIT}`, { signal });
+    const ticket = body;
+    if (ticket?.state === "committed") {
       if (ticket.file) return ticket.file;
-      break;
-    case "rejected":
-    case "expired":
-    case "cancelled":
-      throw fromProblem(ticket.problem ?? { ...CLOSED[ticket.state], detail: `The upload was ${ticket.state}.` });
-    default:
-      return null;
+      throw new PutgateError("bad-answer", 200, "The ticket is committed, but its file is missing from the answer.");
+    }
+    const pause = retryAfter ?? (api.transport.now() - asked < 1e3 ? 1 : 0);
+    await api.transport.sleep(pause * 1e3, signal);
   }
-  throw new PutgateError("bad-answer", 200, "The ticket is committed, but its file is missing from the answer.");
 }
-var CLOSED = {
-  rejected: { code: "content-rejected", status: 422 },
-  expired: { code: "ticket-expired", status: 410 },
-  cancelled: { code: "ticket-closed", status: 409 }
-};
 async function cancel(api, id) {
-  const path = `/v1/tickets/${id}`;
   try {
-    await api.call("DELETE", path, { keepalive: true, once: true });
+    await api.call("DELETE", `/v1/tickets/${id}`, { keepalive: true, once: true });
     return null;
   } catch {
-    try {
-      const { body } = await api.call("GET", path, { once: true });
-      const ticket = body;
-      return ticket?.state === "committed" && ticket.file || null;
-    } catch {
-      return null;
-    }
+    return whatCommitted(api, id);
+  }
+}
+async function whatCommitted(api, id) {
+  try {
+    const { body } = await api.call("GET", `/v1/tickets/${id}`, { once: true });
+    const ticket = body;
+    return ticket?.state === "committed" && ticket.file || null;
+  } catch {
+    return null;
   }
 }
 

@@ -26,7 +26,7 @@ export interface Problem {
  * | `cancelled` | the caller's signal was aborted |
  * | `api-unreachable` | no answer from the broker |
  * | `bad-answer` | an answer that is not the broker's (a proxy's page, for example) |
- * | `storage-unreachable` | no readable answer from storage: the network, or CORS |
+ * | `storage-unreachable` | no answer from storage, or none but errors of its own: the network, CORS, an outage |
  * | `storage-refused` | storage answered with an error that a retry does not cure |
  */
 export class PutgateError extends Error {

@@ -2,7 +2,7 @@ import { objectOf } from "./api.js";
 import type { Api, CommittedFile, SignedPart, Success, Ticket, Transfer } from "./api.js";
 import { PutgateError, cancelled, fromProblem } from "./errors.js";
 import type { Problem } from "./errors.js";
-import { persist } from "./retry.js";
+import { isTransient, persist } from "./retry.js";
 import { sha256 } from "./sha256.js";
 import type { Answer } from "./transport.js";
 
@@ -42,31 +42,51 @@ const WAIT = 20;
  *
  * After an abort nothing is left behind: the ticket is cancelled too. When the broker was
  * faster and has committed, the file exists, and the promise says so by resolving with it.
+ *
+ * After a failure of the network the ticket stays open, until its time is over; another
+ * upload of the same `File` with the same options goes on with it.
  */
 export async function upload(api: Api, file: Blob, options: UploadOptions): Promise<CommittedFile> {
   const { signal } = options;
   const tell = teller(options, file.size);
   const digest = options.checksum ? await hash(file, tell, signal) : undefined;
-  const ticket = await mint(api, file, options, digest);
+  const { ticket, keep } = await mint(api, file, options, digest);
   try {
-    await transferBytes(api, ticket, file, tell, signal);
-  } catch (error) {
-    // Nobody will fill this ticket any more; its place in the slot is free again.
-    const committed = await cancel(api, ticket.id);
-    if (committed) return committed;
-    throw error;
-  }
-  try {
+    if (ticket.state !== "committed") await transferBytes(api, ticket, file, tell, signal);
     tell("verifying", file.size);
     const committed = await complete(api, ticket.id, signal);
     options.onProgress?.({ phase: "verifying", loaded: file.size, total: file.size });
     return committed;
   } catch (error) {
-    // Only an abort ends the ticket here: the bytes are in storage, and the broker will judge them.
-    const committed = signal?.aborted ? await cancel(api, ticket.id) : null;
+    const committed = await afterFailure(api, ticket.id, error, keep, signal);
     if (committed) return committed;
     throw error;
   }
+}
+
+/**
+ * Ends the ticket that nobody will fill any more, and keeps the one that may still be filled.
+ * Answers the file when the commit was faster than the failure.
+ *
+ * | failure | ticket |
+ * |---|---|
+ * | abort | cancelled |
+ * | storage refused the bytes | cancelled |
+ * | no (good) answer from storage or broker | kept for another try |
+ * | the broker's refusal | the broker has ended it, or judges what arrived |
+ */
+async function afterFailure(
+  api: Api,
+  id: string,
+  error: unknown,
+  keep: () => void,
+  signal?: AbortSignal,
+): Promise<CommittedFile | null> {
+  const { code, status } = error instanceof PutgateError ? error : { code: "", status: 400 };
+  if (signal?.aborted || code === "storage-refused") return cancel(api, id);
+  const lost = code === "storage-unreachable";
+  if (lost || status === 0 || status >= 500) keep();
+  return lost ? whatCommitted(api, id) : null;
 }
 
 type Tell = (phase: Progress["phase"], loaded: number) => void;
@@ -85,23 +105,41 @@ async function hash(file: Blob, tell: Tell, signal?: AbortSignal): Promise<strin
   return digest;
 }
 
+/** The mints whose tickets wait for another try, by their file. */
+const kept = new WeakMap<Blob, { api: Api; wish: string; key: string }>();
+
+/** A ticket, and what remembers it for another try. */
+interface Mint {
+  ticket: Ticket;
+  keep: () => void;
+}
+
 async function mint(
   api: Api,
   file: Blob & { name?: string },
   { slot, ref, metadata, name, signal }: UploadOptions,
   digest: string | undefined,
-): Promise<Ticket> {
+): Promise<Mint> {
   if (signal?.aborted) throw cancelled();
   const body = {
     slot,
     ref,
     files: [{ name: name ?? file.name ?? "file", size: file.size, type: file.type || undefined, sha256: digest, metadata }],
   };
-  // Not aborted in flight: whoever does not read the answer cannot give the ticket back.
-  const minted = api
-    .call("POST", "/v1/tickets", { body, headers: { "idempotency-key": randomKey() } })
-    .then(firstTicket);
-  return unlessAborted(minted, signal, (ticket) => void cancel(api, ticket.id));
+  const wish = JSON.stringify(body);
+  const ask = async (key: string): Promise<Mint> => {
+    // Not aborted in flight: whoever does not read the answer cannot give the ticket back.
+    const minted = api.call("POST", "/v1/tickets", { body, headers: { "idempotency-key": key } }).then(firstTicket);
+    const ticket = await unlessAborted(minted, signal, ({ id }) => void cancel(api, id));
+    return { ticket, keep: () => kept.set(file, { api, wish, key }) };
+  };
+  const earlier = kept.get(file);
+  kept.delete(file);
+  if (earlier?.api === api && earlier.wish === wish) {
+    const again = await ask(earlier.key);
+    if (again.ticket.state === "open" || again.ticket.state === "committed") return again;
+  }
+  return ask(randomKey());
 }
 
 function firstTicket(answer: Success): Ticket {
@@ -233,7 +271,7 @@ function goodUntil(api: Api, expiresIn: number): number {
  * | 2xx | done |
  * | transient (`isTransient`) | the same again, later; with a fresh URL if this one expired meanwhile |
  * | 403 | signed anew, once |
- * | none, after all tries | `storage-unreachable` |
+ * | none or a transient one, after all tries | `storage-unreachable` |
  * | anything else | `storage-refused` |
  */
 async function send(
@@ -267,7 +305,8 @@ async function send(
   onSent(body.size);
 }
 
-function storageError({ status, text }: Answer): PutgateError {
+function storageError(answer: Answer): PutgateError {
+  const { status, text } = answer;
   if (status === 0) {
     return new PutgateError(
       "storage-unreachable",
@@ -276,6 +315,9 @@ function storageError({ status, text }: Answer): PutgateError {
     );
   }
   const word = /<Code>([A-Za-z0-9]+)<\/Code>/.exec(text)?.[1];
+  if (isTransient(answer)) {
+    return new PutgateError("storage-unreachable", status, `Storage is in trouble: ${status}${word ? ` ${word}` : ""}.`);
+  }
   return new PutgateError("storage-refused", status, `Storage refused the upload: ${status}${word ? ` ${word}` : ""}.`);
 }
 
@@ -296,55 +338,39 @@ async function sign(api: Api, id: string, parts: number[] | undefined, signal?: 
 
 /** Asks for the verdict until there is one. */
 async function complete(api: Api, id: string, signal?: AbortSignal): Promise<CommittedFile> {
-  let answer = await api.call("POST", `/v1/tickets/${id}/complete?wait=${WAIT}`, { signal });
   for (;;) {
-    const ticket = answer.body as Ticket | null;
-    const file = outcome(ticket);
-    if (file) return file;
     const asked = api.transport.now();
-    await api.transport.sleep((answer.retryAfter ?? 0) * 1000, signal);
-    answer = await api.call("GET", `/v1/tickets/${id}?wait=${WAIT}`, { signal });
-    // A server that does not wait must not be asked in a tight loop.
-    if (answer.retryAfter === null && api.transport.now() - asked < 1000) answer = { ...answer, retryAfter: 1 };
-  }
-}
-
-/** The file of a committed ticket, null for an open one; any other end is thrown. */
-function outcome(ticket: Ticket | null): CommittedFile | null {
-  switch (ticket?.state) {
-    case "committed":
+    // Every time the whole request: an attempt that ended without a decision needs another.
+    const { body, retryAfter } = await api.call("POST", `/v1/tickets/${id}/complete?wait=${WAIT}`, { signal });
+    const ticket = body as Ticket | null;
+    if (ticket?.state === "committed") {
       if (ticket.file) return ticket.file;
-      break;
-    case "rejected":
-    case "expired":
-    case "cancelled":
-      throw fromProblem(ticket.problem ?? { ...CLOSED[ticket.state], detail: `The upload was ${ticket.state}.` });
-    default:
-      return null;
+      throw new PutgateError("bad-answer", 200, "The ticket is committed, but its file is missing from the answer.");
+    }
+    // A server that does not wait must not be asked in a tight loop.
+    const pause = retryAfter ?? (api.transport.now() - asked < 1000 ? 1 : 0);
+    await api.transport.sleep(pause * 1000, signal);
   }
-  throw new PutgateError("bad-answer", 200, "The ticket is committed, but its file is missing from the answer.");
 }
-
-const CLOSED = {
-  rejected: { code: "content-rejected", status: 422 },
-  expired: { code: "ticket-expired", status: 410 },
-  cancelled: { code: "ticket-closed", status: 409 },
-};
 
 /** Cancels a ticket, as well as it can; answers the file when the commit was faster. */
 async function cancel(api: Api, id: string): Promise<CommittedFile | null> {
-  const path = `/v1/tickets/${id}`;
   try {
-    await api.call("DELETE", path, { keepalive: true, once: true });
+    await api.call("DELETE", `/v1/tickets/${id}`, { keepalive: true, once: true });
     return null;
   } catch {
-    try {
-      const { body } = await api.call("GET", path, { once: true });
-      const ticket = body as Ticket | null;
-      return (ticket?.state === "committed" && ticket.file) || null;
-    } catch {
-      // Its deadline ends the ticket.
-      return null;
-    }
+    return whatCommitted(api, id);
+  }
+}
+
+/** The ticket's file when it is known to be committed. */
+async function whatCommitted(api: Api, id: string): Promise<CommittedFile | null> {
+  try {
+    const { body } = await api.call("GET", `/v1/tickets/${id}`, { once: true });
+    const ticket = body as Ticket | null;
+    return (ticket?.state === "committed" && ticket.file) || null;
+  } catch {
+    // Its deadline ends the ticket.
+    return null;
   }
 }

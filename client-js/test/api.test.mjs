@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { MAX_WAIT, backoff, isTransient } from "../dist/retry.js";
-import { seconds } from "../dist/transport.js";
+import { MAX_WAIT, backoff, isTransient } from "../build/retry.js";
+import { seconds } from "../build/transport.js";
 import { FILE, LOST, answer, problem, stage } from "./stage.mjs";
 
 const SLOTS = "GET /v1/slots";

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash, randomBytes } from "node:crypto";
 import { test } from "node:test";
-import { sha256 } from "../dist/sha256.js";
+import { sha256 } from "../build/sha256.js";
 
 const SIZES = [0, 1, 55, 56, 63, 64, 65, 119, 120, 128, 1000, 4 * 1024 * 1024, 4 * 1024 * 1024 + 57];
 

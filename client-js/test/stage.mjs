@@ -1,5 +1,5 @@
 // A broker and a store made of answers, for the tests: time passes only when the client sleeps.
-import { createClient } from "../dist/index.js";
+import { createClient } from "../build/index.js";
 
 export const FILE = { id: "t1", slot: "photos", name: "a.png", size: 10, type: "image/png" };
 export const bytes = (size) => new File([new Uint8Array(size)], "a.png", { type: "image/png" });

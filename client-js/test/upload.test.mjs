@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { test } from "node:test";
-import { PutgateError } from "../dist/index.js";
+import { PutgateError } from "../build/index.js";
 import { FILE, LOST, answer, bytes, problem, stage } from "./stage.mjs";
 
 const MINT = "POST /v1/tickets";
@@ -66,25 +66,20 @@ test("a rejected upload says reason, declared and detected, and needs no cancel"
   assert.equal(count(CANCEL), 0);
 });
 
-test("a slow verdict is polled for until it is there", async () => {
-  const open = answer(200, { id: "t1", state: "open" });
-  const { upload, keys, naps } = stage({
-    [COMPLETE]: answer(202, { id: "t1", state: "open" }, 2),
-    [STATE]: [open, open, answer(200, { id: "t1", state: "committed", file: FILE })],
+test("a slow verdict is asked for, with the whole request, until it is there", async () => {
+  const open = (retryAfter) => answer(202, { id: "t1", state: "open" }, retryAfter);
+  const { upload, keys, naps, log } = stage({
+    [COMPLETE]: [open(2), open(null), answer(200, { id: "t1", state: "committed", file: FILE })],
   });
   assert.deepEqual(await upload(), FILE);
-  assert.deepEqual(keys(), [MINT, PUT, COMPLETE, STATE, STATE, STATE]);
-  assert.equal(naps[0], 2000);
+  assert.deepEqual(keys(), [MINT, PUT, COMPLETE, COMPLETE, COMPLETE]);
+  assert.match(log[4].url, /complete\?wait=20$/);
+  assert.deepEqual(naps, [2000, 1000]);
 });
 
-test("a slow verdict that is negative, and an end without a problem, are typed too", async () => {
-  const ends = [
-    [{ state: "rejected", problem: { code: "content-rejected", status: 422, reason: "empty" } }, "content-rejected", 422],
-    [{ state: "expired" }, "ticket-expired", 410],
-    [{ state: "cancelled" }, "ticket-closed", 409],
-  ];
-  for (const [ticket, code, status] of ends) {
-    const { upload } = stage({ [COMPLETE]: answer(202, { state: "open" }, 1), [STATE]: answer(200, { id: "t1", ...ticket }) });
+test("a slow verdict that is negative is typed too", async () => {
+  for (const [status, code] of [[422, "content-rejected"], [410, "ticket-expired"], [409, "ticket-closed"]]) {
+    const { upload } = stage({ [COMPLETE]: [answer(202, { state: "open" }, 1), problem(status, code)] });
     await assert.rejects(upload(), { code, status });
   }
 });
@@ -110,10 +105,54 @@ test("a transient failure of storage is tried again, at its own pace when it nam
   assert.deepEqual(naps, [7000, 1000, 2000]);
 });
 
-test("storage that never answers is unreachable, with a hint at CORS, and frees the ticket", async () => {
+test("storage that never answers is unreachable, with a hint at CORS, and the ticket stays open", async () => {
   const { upload, count } = stage({ [PUT]: LOST });
   await assert.rejects(upload(), { code: "storage-unreachable", status: 0, detail: /CORS/ });
-  assert.deepEqual([count(PUT), count(CANCEL), count(COMPLETE)], [5, 1, 0]);
+  assert.deepEqual([count(PUT), count(CANCEL), count(COMPLETE)], [5, 0, 0]);
+});
+
+test("storage with an outage is unreachable too, and the ticket stays open", async () => {
+  const { upload, count } = stage({ [PUT]: answer(503, "<Error><Code>SlowDown</Code></Error>") });
+  await assert.rejects(upload(), { code: "storage-unreachable", status: 503, detail: /SlowDown/ });
+  assert.equal(count(CANCEL), 0);
+});
+
+test("another try of a file that the network lost goes on with its ticket, and after that not any more", async () => {
+  const put = [LOST, LOST, LOST, LOST, LOST, answer(200)];
+  const { upload, log } = stage({ [PUT]: put });
+  const file = bytes(10);
+  await assert.rejects(upload({}, file), { code: "storage-unreachable" });
+  assert.deepEqual(await upload({}, file), FILE);
+  await upload({}, file);
+  const keys = log.filter(({ key }) => key === MINT).map(({ headers }) => headers["idempotency-key"]);
+  assert.equal(keys[1], keys[0]);
+  assert.notEqual(keys[2], keys[0]);
+});
+
+test("another client, or other options, do not go on with a ticket", async () => {
+  const file = bytes(10);
+  const lost = stage({ [PUT]: LOST });
+  await assert.rejects(lost.upload({}, file));
+  const other = stage();
+  await other.upload({}, file);
+  await assert.rejects(lost.upload({}, file));
+  await assert.rejects(lost.upload({ name: "b.png" }, file));
+  const keys = [...lost.log, ...other.log].filter(({ key }) => key === MINT).map(({ headers }) => headers["idempotency-key"]);
+  assert.equal(new Set(keys).size, 4);
+});
+
+test("a ticket that ended before the other try is replaced, and one that committed is told", async () => {
+  const minted = (state) => answer(201, { tickets: [{ id: "t1", state }], errors: [] });
+  for (const [state, mints] of [["expired", 3], ["committed", 2]]) {
+    const { upload, count } = stage({
+      [MINT]: [shortLived(900), minted(state), shortLived(900)],
+      [PUT]: [LOST, LOST, LOST, LOST, LOST, answer(200)],
+    });
+    const file = bytes(10);
+    await assert.rejects(upload({}, file));
+    assert.deepEqual(await upload({}, file), FILE);
+    assert.equal(count(MINT), mints, state);
+  }
 });
 
 test("a URL that expired between two tries is replaced before it is used", async () => {
@@ -187,7 +226,6 @@ test("a commit that was faster than the cancel is told as a commit", async () =>
 test("a file that was committed although storage's answers were lost is told as a commit", async () => {
   const { upload } = stage({
     [PUT]: LOST,
-    [CANCEL]: problem(409, "ticket-closed"),
     [STATE]: answer(200, { id: "t1", state: "committed", file: FILE }),
   });
   assert.deepEqual(await upload(), FILE);

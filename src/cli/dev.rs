@@ -17,7 +17,7 @@ use putgate::http::layers;
 use serde_json::json;
 use tokio::net::TcpListener;
 
-use super::{Done, Failure, assemble, print, reachable, serve, start_logging, store};
+use super::{Done, Failure, assemble, print, random, reachable, serve, start_logging, store};
 
 const UPLOAD_KEY: &str = "dev-upload";
 const SERVER_KEY: &str = "dev-server";
@@ -69,6 +69,12 @@ pub(super) async fn run(args: Args) -> Done {
     let store_url = format!("http://{}", reachable(devstore.addr()));
     let config = configuration(&args.data, &keys, address, &store_url)?;
     start_logging(&config)?;
+    if !args.listen.ip().is_loopback() {
+        tracing::warn!(
+            listen = %args.listen,
+            "other machines reach this server, but its page's tokens are for this machine only"
+        );
+    }
     let app = assemble(&config, db, store(&config).await?);
     let demo = Demo {
         secret: Secret::new(keys.token.as_str()),
@@ -108,7 +114,7 @@ struct Keys {
 impl Keys {
     fn load(data: &Path) -> Result<Self, Failure> {
         let fresh = |path: &Path| {
-            let secret = random();
+            let secret = random::secret()?;
             write_private(path, &secret).map_err(|e| at(path, &e))?;
             Ok(secret)
         };
@@ -128,12 +134,6 @@ impl Keys {
             upload: secret("upload.secret")?,
         })
     }
-}
-
-/// 148 random bits, as text.
-fn random() -> String {
-    let half = || flow::new_id(&Clock::System).simple().to_string();
-    half() + &half()
 }
 
 fn write_private(path: &Path, text: &str) -> std::io::Result<()> {

@@ -2,6 +2,7 @@
 
 mod dev;
 mod inspect;
+mod random;
 mod serve;
 
 use std::io::Write as _;
@@ -14,6 +15,8 @@ use clap::{Parser, Subcommand};
 use putgate::clock::Clock;
 use putgate::config::{self, Config, DatabaseUrl, LogFormat};
 use putgate::db::{self, Db};
+use putgate::domain::caller::Scopes;
+use putgate::domain::name::{Owner, Tenant};
 use putgate::domain::problem::Problem;
 use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit, sweep};
@@ -53,8 +56,8 @@ enum Command {
     Check,
     /// Check the laws on a live system, read-only.
     Audit,
-    /// Remove what no open ticket and no live file owns. Beside a running server it deletes
-    /// leftover objects and leaves the rows to the server's own worker.
+    /// Delete what ended tickets and files left in the buckets. Rows are worked off too, unless
+    /// a running server does that.
     Sweep {
         /// Only say what would be removed.
         #[arg(long)]
@@ -65,19 +68,19 @@ enum Command {
     /// Print a token signed with the first HS256 secret of the configuration.
     Token {
         /// The owner.
-        #[arg(long)]
-        sub: String,
-        /// The scopes, separated by spaces.
-        #[arg(long)]
+        #[arg(long, value_parser = |text: &str| Owner::parse(text))]
+        sub: Owner,
+        /// The scopes, separated by spaces: upload, read, delete, manage.
+        #[arg(long, value_parser = scopes)]
         scope: Option<String>,
         /// The tenant.
-        #[arg(long)]
-        tenant: Option<String>,
+        #[arg(long, value_parser = |text: &str| Tenant::parse(text))]
+        tenant: Option<Tenant>,
         /// The refs, separated by commas.
         #[arg(long, value_delimiter = ',')]
         refs: Vec<String>,
         /// How long it is good for, in seconds.
-        #[arg(long, default_value_t = 3600)]
+        #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
         life: u32,
     },
     /// Ask a running server whether it is alive; for container health checks.
@@ -113,7 +116,12 @@ type Done = Result<(), Failure>;
 pub fn run(cli: Cli) -> ExitCode {
     let path = cli.config.as_deref();
     let done = match cli.command {
-        Command::Dev(args) => start(dev::run(args)),
+        Command::Dev(args) => match path {
+            None => start(dev::run(args)),
+            Some(_) => Err(Failure::wrong(
+                "--config: `dev` has a configuration of its own and reads no file",
+            )),
+        },
         Command::Serve => {
             load(path).and_then(|config| start(serve::run(config, cli.config.clone())))
         }
@@ -135,12 +143,12 @@ pub fn run(cli: Cli) -> ExitCode {
             let secret =
                 secret.ok_or_else(|| Failure::wrong("auth: no hs256_secret_files to sign with"))?;
             let exp = Clock::System.now().plus(Seconds(life)).seconds();
-            let mut claims = serde_json::json!({"sub": sub, "exp": exp});
+            let mut claims = serde_json::json!({"sub": sub.as_str(), "exp": exp});
             if let Some(scope) = scope {
                 claims[&config.auth.scope_claim] = scope.into();
             }
             if let Some(tenant) = tenant {
-                claims[&config.auth.tenant_claim] = tenant.into();
+                claims[&config.auth.tenant_claim] = tenant.as_str().into();
             }
             if !refs.is_empty() {
                 claims["refs"] = refs.into();
@@ -163,6 +171,24 @@ pub fn run(cli: Cli) -> ExitCode {
             ExitCode::from(failure.code)
         }
     }
+}
+
+/// Scopes as a token has them. A word that is no scope is a slip here, where every word is
+/// typed for this token; the server skips it.
+fn scopes(text: &str) -> Result<String, String> {
+    let is_none = |word: &&str| Scopes::parse(word) == Scopes::default();
+    match text.split_ascii_whitespace().find(is_none) {
+        None => Ok(text.to_owned()),
+        Some(word) => Err(format!(
+            "`{word}` is none of upload, read, delete and manage"
+        )),
+    }
+}
+
+/// How many of a thing.
+fn count(number: usize, one: &str, many: &str) -> String {
+    let noun = if number == 1 { one } else { many };
+    format!("{number} {noun}")
 }
 
 /// A command's answer, to stdout. A reader that has gone (`| head`) is no failure.
@@ -299,11 +325,11 @@ async fn run_audit(config: Config) -> Done {
     let app = beside(&config).await?;
     let report = audit::audit(&app).await.map_err(Failure::broken)?;
     print(&format!(
-        "{} live files, {} objects for the next sweep, {} unknown objects, {} violations",
-        report.files,
-        report.debris,
-        report.unknown.len(),
-        report.violations.len()
+        "{}, {} for the next sweep, {}, {}",
+        count(report.files, "live file", "live files"),
+        count(report.debris, "object", "objects"),
+        count(report.unknown.len(), "unknown object", "unknown objects"),
+        count(report.violations.len(), "violation", "violations"),
     ));
     for account in &report.above_today {
         print(&format!(
@@ -324,7 +350,6 @@ async fn run_audit(config: Config) -> Done {
 
 async fn run_sweep(config: Config, dry_run: bool) -> Done {
     start_logging(&config)?;
-    let mut swept = sweep::Swept::default();
     let app = if dry_run {
         beside(&config).await?
     } else if let Ok(app) = open(&config, false).await {
@@ -334,29 +359,33 @@ async fn run_sweep(config: Config, dry_run: bool) -> Done {
         // Another process serves this database, or nobody can: then this says why.
         beside(&config).await?
     };
+    let verb = if dry_run { "would delete" } else { "deleted" };
+    let (mut deleted, mut unknown) = (0, 0);
     for bucket in [Bucket::Staging, Bucket::Files] {
         let mut after = None;
         loop {
+            let mut swept = sweep::Swept::default();
             after = sweep::walk_page(&app, bucket, after.as_deref(), dry_run, &mut swept)
                 .await
                 .map_err(Failure::broken)?;
+            for (bucket, key) in &swept.deleted {
+                print(&format!("{verb} from the {bucket}: {key}"));
+            }
+            for (bucket, key) in &swept.unknown {
+                print(&format!("left in the {bucket}, unknown: {key}"));
+            }
+            deleted += swept.deleted.len();
+            unknown += swept.unknown.len();
             if after.is_none() {
                 break;
             }
         }
     }
     app.db.close().await;
-    let verb = if dry_run { "would delete" } else { "deleted" };
-    for (bucket, key) in &swept.deleted {
-        print(&format!("{verb} {bucket:?} {key}"));
-    }
-    for (bucket, key) in &swept.unknown {
-        print(&format!("no row knows {bucket:?} {key}; left alone"));
-    }
     print(&format!(
-        "{verb} {} objects, left {} unknown ones",
-        swept.deleted.len(),
-        swept.unknown.len()
+        "{verb} {}, left {}",
+        count(deleted, "object", "objects"),
+        count(unknown, "unknown one", "unknown ones"),
     ));
     Ok(())
 }
@@ -369,8 +398,11 @@ async fn work_off(app: &Arc<App>) -> Result<(), Problem> {
             return Ok(());
         }
         print(&format!(
-            "closed {} due tickets, cleaned after {}, ended {} unclaimed files, purged {} tombstones",
-            did.closed, did.cleaned, did.unclaimed, did.purged
+            "closed {}, cleaned after {}, ended {}, purged {}",
+            count(did.closed, "due ticket", "due tickets"),
+            count(did.cleaned, "ticket", "tickets"),
+            count(did.unclaimed, "unclaimed file", "unclaimed files"),
+            count(did.purged, "tombstone", "tombstones"),
         ));
     }
 }

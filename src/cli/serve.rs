@@ -27,6 +27,12 @@ const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
     start_logging(&config)?;
+    for section in idle(&config) {
+        tracing::warn!(
+            section,
+            "configured, but this release does not act on it yet"
+        );
+    }
     let app = open(&config, false).await?;
     if matches!(config.storage.upload_key, UploadKey::Same) {
         refuse_copying_uploads(&app).await?;
@@ -43,6 +49,17 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
         tracing::info!(%address, "serving");
     })
     .await
+}
+
+/// What is configured in vain.
+fn idle(config: &Config) -> impl Iterator<Item = &'static str> {
+    [
+        ("webhook", config.webhook.is_some()),
+        ("notifications", config.notifications.secret.is_some()),
+        ("server.admin_listen", config.server.admin_listen.is_some()),
+    ]
+    .into_iter()
+    .filter_map(|(section, is_given)| is_given.then_some(section))
 }
 
 /// Law 3: with one key for everything, the store itself has to refuse an uploader's

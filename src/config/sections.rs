@@ -169,7 +169,7 @@ fn storage<'t>(r: &mut Reader<'t>, top: &mut Section<'t>, pages: &[Address]) -> 
     let hosts = [&endpoint, &public, &download];
     if !path_style
         && hosts.into_iter().flatten().any(Address::is_ip)
-        && r.is_sound(s, &["public_endpoint", "download_endpoint"])
+        && r.is_sound(s, &["endpoint", "public_endpoint", "download_endpoint"])
     {
         r.refuse(
             s,
@@ -235,24 +235,30 @@ fn browser_endpoint<'t>(
     pages: &[Address],
 ) -> Option<Address> {
     let given = r.value(s, key, &BASE_URL);
+    let is_given = r.has(s, key);
     if given.is_none()
         && let Some(default) = default
-        && !r.has(s, key)
+        && !is_given
     {
         r.record(s, key, quoted(&default.text()), Origin::Default);
     }
     let url = given.or_else(|| default.cloned())?;
-    let why = if url.path.is_empty() {
-        values::unreachable(&url, pages)
+    let law = if url.path.is_empty() {
+        values::unreachable(&url, pages).map(|why| (why, "Write the store's public https address"))
     } else {
-        Some(
-            "has a path, which a browser's signature can't cover on every store. Remove it.".into(),
-        )
+        let why = "has a path, which a browser's signature can't cover on every store";
+        Some((why.to_owned(), "Remove it"))
     };
-    if let Some(why) = why
+    if let Some((why, fix)) = law
         && r.is_sound(s, &[default_key])
     {
-        r.refuse(s, key, &why);
+        if is_given {
+            r.refuse(s, key, &format!("{why}. {fix}."));
+        } else {
+            let role = format!("Uploads are signed for it unless {key} is given");
+            r.refuse(s, default_key, &format!("{why}. {role}. {fix}."));
+        }
+        return None;
     }
     Some(url)
 }
@@ -541,6 +547,13 @@ fn slots<'t>(
 fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Policy {
     let default = Policy::default();
     let accept = r.list(s, "accept", values::accept_item);
+    if accept.is_empty() && r.has(s, "accept") {
+        r.refuse(
+            s,
+            "accept",
+            "an empty list. Leave it out to take any bytes.",
+        );
+    }
     let accept = Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default();
     let policy = Policy {
         accept,

@@ -329,6 +329,10 @@ fn each_mistake_is_named_with_its_fix() {
             "slots.a.accept = \".jpg,.png\": neither an extension, a type nor a wildcard. Write \".jpg\", \"image/png\" or \"image/*\".",
         ),
         (
+            &[("slots.a", "accept = []")],
+            "slots.a.accept: an empty list. Leave it out to take any bytes.",
+        ),
+        (
             &[("slots.a", "accept = [1]")],
             "slots.a.accept = [1]: not a list of texts. Write [\"…\", \"…\"].",
         ),
@@ -517,7 +521,11 @@ fn each_mistake_is_named_with_its_fix() {
         // What browsers can't reach.
         (
             &[store_pages, ("storage", "endpoint = \"http://minio:9000\"")],
-            "storage.public_endpoint: browsers can't reach it: minio is a name that only its own network knows, and pages of https://app.example.com upload to it. Write the store's public https address.",
+            "storage.endpoint: browsers can't reach it: minio is a name that only its own network knows, and pages of https://app.example.com upload to it. Uploads are signed for it unless public_endpoint is given. Write the store's public https address.",
+        ),
+        (
+            &[("storage", "endpoint = \"https://s3.example.com/x\"")],
+            "storage.endpoint: has a path, which a browser's signature can't cover on every store. Uploads are signed for it unless public_endpoint is given. Remove it.",
         ),
         (
             &[("storage", "public_endpoint = \"http://minio:9000\"")],

@@ -450,9 +450,8 @@ pub(super) fn unreachable(endpoint: &Address, origins: &[Address]) -> Option<Str
         (!endpoint.https && endpoint.reach() != Reach::Loopback)
             .then(|| format!("it is plain http, which browsers block on pages of {page}"))
     };
-    blocked.or_else(mixed).map(|why| {
-        format!("browsers can't reach it: {why}. Write the store's public https address.")
-    })
+    let why = blocked.or_else(mixed)?;
+    Some(format!("browsers can't reach it: {why}"))
 }
 
 /// The known word nearest to a mistyped one, when it is near enough to be meant.

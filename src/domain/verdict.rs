@@ -1,4 +1,4 @@
-//! The verdict: a pure function of the ticket's policy, store facts and fetched bytes.
+//! The verdict: what policy says about an object, its size and sums, and what was read of it.
 //!
 //! The bytes decide. A name's extension and a declared type are hints: they choose among
 //! types that the bytes cannot tell apart (`.csv` for plain text), and in a slot with

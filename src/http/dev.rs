@@ -1,10 +1,10 @@
 //! What only `putgate dev` serves: the demo page, the client, and tokens for the asking.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::State;
+use axum::extract::{ConnectInfo, State};
 use axum::http::uri::Authority;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
@@ -92,9 +92,14 @@ fn someone() -> String {
 
 async fn token(
     State(demo): State<Arc<Demo>>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
     headers: HeaderMap,
     Query(asked): Query<TokenQuery>,
 ) -> Result<Json<Value>, Problem> {
+    if !peer.ip().to_canonical().is_loopback() {
+        let detail = "tokens are for browsers on the server's own machine";
+        return Err(Problem::new(Code::Forbidden, detail));
+    }
     if !is_addressed_directly(&headers) {
         let detail = "tokens are for pages at localhost or at an address";
         return Err(Problem::new(Code::Forbidden, detail));
@@ -131,6 +136,43 @@ fn is_addressed_directly(headers: &HeaderMap) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use axum::body::Body;
+    use axum::http::{Request, StatusCode};
+    use tower::ServiceExt;
+
+    #[tokio::test]
+    async fn a_token_is_for_a_peer_on_this_machine_alone() {
+        let ask = async |peer: &str| {
+            let demo = Demo {
+                secret: Secret::new("s".repeat(64)),
+                clock: Clock::System,
+                store_url: "http://127.0.0.1:9000".into(),
+            };
+            let peer: SocketAddr = peer.parse().unwrap();
+            let request = Request::get("/dev/token")
+                .header(header::HOST, "127.0.0.1:3000")
+                .extension(ConnectInfo(peer))
+                .body(Body::empty());
+            let answer = routes(demo).oneshot(request.unwrap()).await.unwrap();
+            answer.status()
+        };
+        for peer in [
+            "127.0.0.1:9",
+            "127.8.9.1:9",
+            "[::1]:9",
+            "[::ffff:127.0.0.1]:9",
+        ] {
+            assert_eq!(ask(peer).await, StatusCode::OK, "{peer}");
+        }
+        for peer in [
+            "192.168.1.5:9",
+            "10.0.0.1:9",
+            "[fe80::1]:9",
+            "[::ffff:10.0.0.1]:9",
+        ] {
+            assert_eq!(ask(peer).await, StatusCode::FORBIDDEN, "{peer}");
+        }
+    }
 
     #[test]
     fn a_page_of_a_rebound_name_gets_no_token() {

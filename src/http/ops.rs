@@ -15,7 +15,8 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/readyz", get(ready))
 }
 
-/// Red for the database only: a store outage must not empty the load balancer.
+/// Asks the database and nobody else. Without the store much still works, and every other
+/// instance would be as red.
 async fn ready(State(shared): State<Shared>) -> Result<Json<Value>, Problem> {
     shared.app.db.ping().await?;
     Ok(Json(json!({"status": "ok"})))

@@ -30,6 +30,8 @@ pub struct Limits {
     /// How long a connection may wait for its next request. Longer than the sixty seconds
     /// of the usual load balancers: the side that closes first loses requests in flight.
     pub idle_timeout: Duration,
+    /// How long a peer may take none of the bytes that are waiting for it.
+    pub write_timeout: Duration,
     /// Request line and headers together, in bytes; more is answered 431.
     pub max_head_bytes: usize,
     /// Connections at a time, and so (this is HTTP/1.1) requests; the rest wait in the
@@ -44,6 +46,7 @@ impl Default for Limits {
         Self {
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(75),
+            write_timeout: Duration::from_secs(30),
             max_head_bytes: 32 * 1024,
             max_connections: 4096,
             grace: Duration::from_secs(25),
@@ -156,6 +159,8 @@ async fn connection(
         head_since: None,
         alarm: None,
         head_timeout: limits.head_timeout,
+        write_alarm: None,
+        write_timeout: limits.write_timeout,
     });
     let mut connection = pin!(
         http1::Builder::new()
@@ -203,6 +208,7 @@ impl Turns {
 /// A stream on which the head of a request must arrive within `head_timeout` of its first
 /// byte. hyper has one timer for "idle" and "half a head"; they need different limits. The
 /// alarm is only set when a head does not come in one piece, so most requests pay nothing.
+/// The same for answers: a peer must take some bytes within `write_timeout`.
 #[derive(Debug)]
 struct Paced {
     stream: TcpStream,
@@ -211,6 +217,28 @@ struct Paced {
     head_since: Option<Instant>,
     alarm: Option<Pin<Box<Sleep>>>,
     head_timeout: Duration,
+    write_alarm: Option<Pin<Box<Sleep>>>,
+    write_timeout: Duration,
+}
+
+impl Paced {
+    /// Lets a write pass; one that waits sets the alarm, one that goes on clears it.
+    fn written<T>(
+        &mut self,
+        cx: &mut Context<'_>,
+        write: Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if write.is_ready() {
+            self.write_alarm = None;
+            return write;
+        }
+        let patience = self.write_timeout;
+        let alarm = self
+            .write_alarm
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(patience)));
+        ready!(alarm.as_mut().poll(cx));
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
 }
 
 impl AsyncRead for Paced {
@@ -253,10 +281,12 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let write = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.written(cx, write)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // A TCP stream has nothing to flush and is always ready, which is no progress.
         Pin::new(&mut self.stream).poll_flush(cx)
     }
 
@@ -269,7 +299,8 @@ impl AsyncWrite for Paced {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let write = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.written(cx, write)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -346,6 +377,7 @@ mod tests {
         Limits {
             head_timeout: Duration::from_mins(10),
             idle_timeout: Duration::from_mins(10),
+            write_timeout: Duration::from_mins(10),
             ..Limits::default()
         }
     }
@@ -477,6 +509,22 @@ mod tests {
         let mut used = TcpStream::connect(server.at).await.unwrap();
         send(&mut used, GET).await;
         assert!(rest(&mut used).await.ends_with("hello"));
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_reads_no_answer_is_cut() {
+        let limits = Limits {
+            write_timeout: Duration::from_millis(50),
+            ..patient()
+        };
+        let server = start(limits).await;
+        let mut stream = TcpStream::connect(server.at).await.unwrap();
+        // Answers fill both kernels' buffers, then requests do; only the server can end it.
+        let requests = GET.repeat(1000);
+        let ask = async { while stream.write_all(requests.as_bytes()).await.is_ok() {} };
+        tokio::time::timeout(Duration::from_secs(20), ask)
+            .await
+            .expect("never cut");
     }
 
     #[tokio::test]

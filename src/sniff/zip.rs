@@ -1,5 +1,5 @@
-//! ZIP and what is built on it. The truth is the central directory at the end: members
-//! come in any order, and a local header at the front proves nothing (PKWARE APPNOTE).
+//! ZIP and what is built on it. What an archive holds is read from the central directory,
+//! at its end; readers ignore a local header that no entry there points to (PKWARE APPNOTE).
 
 use super::bytes::{Sample, le16, le32, le64};
 use crate::domain::media::{DOCM, DOCX, PPTM, PPTX, XLSB, XLSM, XLSX};

@@ -88,6 +88,15 @@ pub enum Bucket {
     Files,
 }
 
+impl fmt::Display for Bucket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Staging => "staging bucket",
+            Self::Files => "files bucket",
+        })
+    }
+}
+
 /// How long the store is waited for.
 #[derive(Clone, Copy, Debug)]
 struct Patience {

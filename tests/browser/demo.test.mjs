@@ -122,6 +122,34 @@ test("a_full_slot_says_so", async (t) => {
   await shoot(page, "full");
 });
 
+test("an_empty_file_is_refused_on_the_page_and_asks_the_server_nothing", async (t) => {
+  const { page, problems } = await open(t, { slot: "documents" });
+  const before = problems.length;
+  await page.setInputFiles("#file", { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) });
+  await state(page, "empty.txt", "rejected");
+  assert.match(await row(page, "empty.txt").locator(".reason").innerText(), /^This file is empty\./);
+  assert.equal(problems.length, before);
+  await row(page, "empty.txt").getByRole("button", { name: "Dismiss empty.txt" }).click();
+  assert.equal(await page.locator(".upload-row").count(), 0);
+});
+
+test("the_slots_are_in_the_order_of_the_configuration", async (t) => {
+  const { page } = await open(t, { slot: "big" });
+  assert.deepEqual(await page.locator(".slot-choice span").allInnerTexts(), ["Avatar", "Photos", "Documents", "Big"]);
+});
+
+test("a_long_list_of_uploads_is_whole", async (t) => {
+  const { page } = await open(t, { slot: "documents" });
+  const files = Array.from({ length: 8 }, (_, n) => ({
+    name: `page-${n}.txt`, mimeType: "text/plain", buffer: Buffer.from("<!doctype html><script>alert(1)</script>"),
+  }));
+  await page.setInputFiles("#file", files);
+  for (const { name } of files) await state(page, name, "rejected");
+  const hidden = await page.locator("#uploads").evaluate((list) => list.scrollHeight - list.clientHeight);
+  assert.ok(hidden <= 0, `${hidden} px are hidden`);
+  await shoot(page, "long-list");
+});
+
 test("a_dropped_picture_is_uploaded", async (t) => {
   const { page } = await open(t, { slot: "photos" });
   await drop(page, "dropped.png", "image/png", picture(64, 64, [90, 160, 70]));

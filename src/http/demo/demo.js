@@ -4,6 +4,8 @@ import { createClient, PutgateError } from "/client/putgate-client.js";
 /** Uploads on the wire at a time; the rest wait. */
 const AT_A_TIME = 3;
 const PAGE = 12;
+/** The slots as a visitor meets them; the server lists them by name. */
+const ORDER = ["avatar", "photos", "documents", "big"];
 
 const sub = new URLSearchParams(location.search).get("sub") ?? "demo";
 const client = createClient({
@@ -90,7 +92,11 @@ let running = 0;
 
 function add(files) {
   if (slot === null) return;
-  for (const file of files) waiting.push(newUpload(file, slot.name));
+  for (const file of files) {
+    const upload = newUpload(file, slot.name);
+    if (file.size === 0) upload.refuse("This file is empty. There is nothing in it to upload.");
+    else waiting.push(upload);
+  }
   next();
 }
 
@@ -152,6 +158,7 @@ function newUpload(file, slotName) {
   };
 
   const upload = {
+    refuse: (why) => end("rejected", "Refused", why),
     async start() {
       show("uploading", "Asking for a ticket");
       try {
@@ -348,7 +355,7 @@ for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) =
 page.more.addEventListener("click", more);
 
 try {
-  const slots = await client.slots();
+  const slots = (await client.slots()).sort((a, b) => ORDER.indexOf(a.name) - ORDER.indexOf(b.name));
   const chosen = slots.find(({ name }) => `#${name}` === location.hash) ?? slots[0];
   if (chosen) {
     choices(slots, chosen);
