@@ -236,10 +236,7 @@ fn browser_endpoint<'t>(
 ) -> Option<Address> {
     let given = r.value(s, key, &BASE_URL);
     let is_given = r.has(s, key);
-    if given.is_none()
-        && let Some(default) = default
-        && !is_given
-    {
+    if !is_given && let Some(default) = default {
         r.record(s, key, quoted(&default.text()), Origin::Default);
     }
     let url = given.or_else(|| default.cloned())?;
@@ -548,11 +545,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
     let default = Policy::default();
     let accept = r.list(s, "accept", values::accept_item);
     if accept.is_empty() && r.has(s, "accept") {
-        r.refuse(
-            s,
-            "accept",
-            "an empty list. Leave it out to take any bytes.",
-        );
+        r.refuse(s, "accept", "empty. Leave it out to take any bytes.");
     }
     let accept = Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default();
     let policy = Policy {

@@ -330,7 +330,7 @@ fn each_mistake_is_named_with_its_fix() {
         ),
         (
             &[("slots.a", "accept = []")],
-            "slots.a.accept: an empty list. Leave it out to take any bytes.",
+            "slots.a.accept: empty. Leave it out to take any bytes.",
         ),
         (
             &[("slots.a", "accept = [1]")],
