@@ -81,7 +81,7 @@ async fn law_2(app: &App, report: &mut Report) -> Result<(), Problem> {
                 swept
                     .unknown
                     .into_iter()
-                    .map(|(b, key)| format!("{b:?}: {key}")),
+                    .map(|(b, key)| format!("{b}: {key}")),
             );
             if after.is_none() {
                 break;
