@@ -104,8 +104,8 @@ fn options(settings: &Settings) -> SqliteConnectOptions {
             Synchronous::Normal => SqliteSynchronous::Normal,
         })
         .busy_timeout(Duration::from_secs(5))
-        .pragma("cache_size", "-32000")
-        .pragma("wal_autocheckpoint", "8000")
+        .pragma("cache_size", "-16000")
+        .pragma("wal_autocheckpoint", "2000")
         .pragma("temp_store", "memory")
         .statement_cache_capacity(600)
 }
@@ -117,6 +117,7 @@ fn readers(options: SqliteConnectOptions) -> sqlx::SqlitePool {
         .connect_lazy_with(
             options
                 .pragma("query_only", "on")
+                .pragma("cache_size", "-4000")
                 .statement_cache_capacity(100),
         )
 }
