@@ -1,5 +1,5 @@
 //! The only SQL. One concrete [`Db`]; every write that a request waits for goes through
-//! the group commit of [`writer`](self::writer).
+//! the group commit of `writer`.
 //!
 //! | file | holds |
 //! |---|---|
