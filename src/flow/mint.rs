@@ -157,32 +157,34 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
     };
     let is_full = |file: &Result<_, Problem>| matches!(file, Err(p) if p.code == Code::SlotFull);
     let open = if files.iter().any(is_full) {
-        open_tickets(app, &at).await?
+        open_tickets(app, &at).await
     } else {
-        Vec::new()
+        None
     };
     let files = files
         .into_iter()
         .map(|file| match file {
             Ok(ticket) => Ok(Ok(prepare(app, ticket)?)),
-            Err(problem) if problem.code == Code::SlotFull => {
-                Ok(Err(problem.with("open_tickets", open.clone())))
-            }
-            Err(problem) => Ok(Err(problem)),
+            Err(problem) => Ok(Err(match &open {
+                Some(open) if problem.code == Code::SlotFull => {
+                    problem.with("open_tickets", open.clone())
+                }
+                _ => problem,
+            })),
         })
         .collect::<Result<_, Problem>>()?;
     Ok(Answer { files })
 }
 
 /// The open tickets that fill a slot: `slot-full` names them, so that a client can cancel
-/// one.
-async fn open_tickets(app: &App, at: &TicketFilter) -> Result<Vec<Value>, Problem> {
-    let open = app.db.tickets(at, MAX_FILES).await?.rows;
-    Ok(open
+/// one. A courtesy: a database too busy for it must not unsay what was decided.
+async fn open_tickets(app: &App, at: &TicketFilter) -> Option<Vec<Value>> {
+    let open = app.db.tickets(at, MAX_FILES).await.ok()?.rows;
+    let of_this_ref = open
         .iter()
         .filter(|ticket| ticket.reference == at.reference)
-        .map(|ticket| view::ticket(ticket, None))
-        .collect())
+        .map(|ticket| view::ticket(ticket, None));
+    Some(of_this_ref.collect())
 }
 
 /// A repeated mint may find its ticket closed, or open past its deadline.
