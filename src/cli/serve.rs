@@ -16,7 +16,7 @@ use putgate::http::{Router, Shared, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::{Done, Failure, open, start_logging};
 
@@ -126,16 +126,28 @@ fn reload_on_hangup(app: &Arc<App>, path: Option<PathBuf>) -> Done {
     Ok(())
 }
 
-async fn stopped() {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (
-        signal(SignalKind::terminate()),
-        signal(SignalKind::interrupt()),
-    ) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+/// Counts the signals that say stop. The handlers stand before anybody is told that the
+/// server is ready, and stay, so that a second signal close behind the first is not lost.
+fn count_stops() -> Result<watch::Receiver<u32>, Failure> {
+    let mut terminate = signal(SignalKind::terminate()).map_err(Failure::broken)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::broken)?;
+    let (stops, stopping) = watch::channel(0);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            stops.send_modify(|count| *count += 1);
+        }
+    });
+    Ok(stopping)
+}
+
+/// Until so many signals have said stop.
+async fn stopped(mut stops: watch::Receiver<u32>, times: u32) {
+    if stops.wait_for(|count| *count >= times).await.is_err() {
+        std::future::pending::<()>().await;
     }
 }
 
@@ -149,19 +161,14 @@ pub(super) async fn serve(
 ) -> Done {
     let address = listener.local_addr().map_err(Failure::broken)?;
     let mut worker = tokio::spawn(keep_working(Arc::clone(&app)));
-    let (told, hears) = oneshot::channel();
+    let stopping = count_stops()?;
+    let first = stopping.clone();
     let shutdown = async {
-        stopped().await;
+        stopped(first, 1).await;
         tracing::info!("stopping; a second signal cuts what is in flight");
         app.stop();
-        let _ = told.send(());
     };
-    let impatience = async {
-        match hears.await {
-            Ok(()) => stopped().await,
-            Err(_) => std::future::pending().await,
-        }
-    };
+    let impatience = stopped(stopping, 2);
     ready(address);
     let served = tokio::select! {
         served = server::serve(listener, router, shutdown, Limits::default()) => served,
