@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
 use super::{DbError, rows};
@@ -134,16 +135,7 @@ async fn load_tickets(
     books: &mut Books,
     ids: &BTreeSet<Id>,
 ) -> Result<(), DbError> {
-    if ids.is_empty() {
-        return Ok(());
-    }
-    let (holes, ids) = in_list(ids);
-    let sql = format!("SELECT {} FROM tickets WHERE id IN ({holes})", rows::TICKET);
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for id in ids {
-        query = query.bind(id);
-    }
-    for row in query.fetch_all(connection).await? {
+    for row in by_id(connection, "tickets", rows::TICKET, ids).await? {
         books.load_ticket(rows::ticket(&row)?);
     }
     Ok(())
@@ -154,19 +146,28 @@ async fn load_files(
     books: &mut Books,
     ids: &BTreeSet<Id>,
 ) -> Result<(), DbError> {
+    for row in by_id(connection, "files", rows::FILE, ids).await? {
+        books.load_file(rows::file(&row)?);
+    }
+    Ok(())
+}
+
+async fn by_id(
+    connection: &mut SqliteConnection,
+    table: &str,
+    columns: &str,
+    ids: &BTreeSet<Id>,
+) -> Result<Vec<SqliteRow>, DbError> {
     if ids.is_empty() {
-        return Ok(());
+        return Ok(Vec::new());
     }
     let (holes, ids) = in_list(ids);
-    let sql = format!("SELECT {} FROM files WHERE id IN ({holes})", rows::FILE);
+    let sql = format!("SELECT {columns} FROM {table} WHERE id IN ({holes})");
     let mut query = sqlx::query(AssertSqlSafe(sql));
     for id in ids {
         query = query.bind(id);
     }
-    for row in query.fetch_all(connection).await? {
-        books.load_file(rows::file(&row)?);
-    }
-    Ok(())
+    Ok(query.fetch_all(connection).await?)
 }
 
 /// The oldest open tickets of a full scope.

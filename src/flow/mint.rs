@@ -1,5 +1,7 @@
 //! Mint: check, reserve, insert, then sign. No store call.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
@@ -118,18 +120,12 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
             (key, hex::encode(Sha256::digest(&body)))
         }),
     };
-    let at = TicketFilter {
-        tenant: job.tenant.clone(),
-        owner: Some(job.owner.clone()),
-        slots: Some(vec![job.slot.clone()]),
-        reference: job.reference.clone(),
-        state: Some(State::Open),
-        after: None,
-    };
+    let job = Arc::new(job);
+    let decided = Arc::clone(&job);
     let minted = app
         .db
         .write(job.footprint(), move |books, now| {
-            ledger::mint(books, now, &job)
+            ledger::mint(books, now, &decided)
         })
         .await?
         .map_err(|_| super::moved())?;
@@ -157,7 +153,7 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
     };
     let is_full = |file: &Result<_, Problem>| matches!(file, Err(p) if p.code == Code::SlotFull);
     let open = if files.iter().any(is_full) {
-        open_tickets(app, &at).await
+        open_tickets(app, &job).await
     } else {
         None
     };
@@ -178,11 +174,19 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
 
 /// The open tickets that fill a slot: `slot-full` names them, so that a client can cancel
 /// one. A courtesy: a database too busy for it must not unsay what was decided.
-async fn open_tickets(app: &App, at: &TicketFilter) -> Option<Vec<Value>> {
-    let open = app.db.tickets(at, MAX_FILES).await.ok()?.rows;
+async fn open_tickets(app: &App, job: &Mint) -> Option<Vec<Value>> {
+    let filter = TicketFilter {
+        tenant: job.tenant.clone(),
+        owner: Some(job.owner.clone()),
+        slots: Some(vec![job.slot.clone()]),
+        reference: job.reference.clone(),
+        state: Some(State::Open),
+        after: None,
+    };
+    let open = app.db.tickets(&filter, MAX_FILES).await.ok()?.rows;
     let of_this_ref = open
         .iter()
-        .filter(|ticket| ticket.reference == at.reference)
+        .filter(|ticket| ticket.reference == job.reference)
         .map(|ticket| view::ticket(ticket, None));
     Some(of_this_ref.collect())
 }

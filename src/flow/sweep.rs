@@ -74,28 +74,16 @@ async fn look_at(app: &Arc<App>, id: Id) -> bool {
             None
         }),
     };
-    if ticket.is_none() {
-        let postponed = app
-            .db
-            .write(Footprint::default(), move |books, now| {
-                books.forget(Forget::TurnOf(id, now.plus(UNREADABLE)));
-            })
-            .await;
-        if let Err(error) = postponed {
-            tracing::warn!(ticket = %id, %error, "a look was not postponed");
-        }
-    }
-    if let Some(ticket) = ticket {
-        let epoch = ticket.epoch;
-        let postponed = app
-            .db
-            .write(ticket.row(), move |books, now| {
-                ledger::look_later(books, now, id, epoch, &note);
-            })
-            .await;
-        if let Err(error) = postponed {
-            tracing::warn!(ticket = %id, %error, "a look was not postponed");
-        }
+    let row = ticket.as_ref().map(Ticket::row).unwrap_or_default();
+    let postponed = app
+        .db
+        .write(row, move |books, now| match &ticket {
+            Some(ticket) => ledger::look_later(books, now, id, ticket.epoch, &note),
+            None => books.forget(Forget::TurnOf(id, now.plus(UNREADABLE))),
+        })
+        .await;
+    if let Err(error) = postponed {
+        tracing::warn!(ticket = %id, %error, "a look was not postponed");
     }
     false
 }
