@@ -102,6 +102,14 @@ async fn a_store_that_comes_late_is_waited_for_and_the_reason_is_said() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_database_alone_needs_no_store() {
+    let site = paper();
+    let said = site.must(&["setup", "--database-only"]);
+    assert_eq!(said, "the database's schema is up to date\n");
+    assert!(site.database().exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_store_that_never_comes_ends_the_patience() {
     let said = paper().run(&["setup", "--patience", "1"]);
     assert_eq!(said.code, Some(1), "{said:?}");

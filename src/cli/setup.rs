@@ -33,6 +33,9 @@ pub(super) struct Args {
     /// In the words of this kind of store.
     #[arg(long, value_enum, requires = "print")]
     provider: Option<Kind>,
+    /// Leave the buckets alone: they were set up by hand, or the server's key may not.
+    #[arg(long, conflicts_with = "print")]
+    database_only: bool,
     /// How long to wait for the database and the store, in seconds.
     #[arg(long, default_value_t = 60, value_name = "SECONDS")]
     patience: u32,
@@ -66,7 +69,7 @@ pub(super) fn run(args: &Args, path: Option<&Path>) -> Done {
             print(&texts(&config, text, kind));
             Ok(())
         }
-        _ => super::start(set_up(config, Duration::from_secs(args.patience.into()))),
+        _ => super::start(set_up(config, args)),
     }
 }
 
@@ -89,13 +92,16 @@ fn texts(config: &Config, text: Text, kind: Kind) -> String {
     }
 }
 
-async fn set_up(config: Config, patience: Duration) -> Done {
-    let deadline = Instant::now() + patience;
+async fn set_up(config: Config, args: &Args) -> Done {
+    let deadline = Instant::now() + Duration::from_secs(args.patience.into());
     let settings = database(&config, true)?;
     let is_db_away = |error: &DbError| matches!(error, DbError::Unavailable(_));
     let open = || Db::open(&settings, Clock::System, || flow::new_id(&Clock::System));
     patiently(deadline, is_db_away, open).await?.close().await;
     print("the database's schema is up to date");
+    if args.database_only {
+        return Ok(());
+    }
 
     let store = store(&config).await?;
     for bucket in [Bucket::Staging, Bucket::Files] {
