@@ -1,8 +1,10 @@
-//! A broker for tests: the real router, flows, SQLite and S3 server, in one process, with
+//! A broker for tests: the real router, flows, database and S3 server, in one process, with
 //! a clock that the test moves. Dropping it checks nothing; `audit` does.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
+pub mod database;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
+use database::TestDatabase;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use putgate::clock::Clock;
@@ -75,6 +78,7 @@ pub struct TestBroker {
     pub store: DevStore,
     /// The app's and the database's clock. The store keeps the machine's.
     pub clock: Clock,
+    pub database: TestDatabase,
     dir: tempfile::TempDir,
 }
 
@@ -101,9 +105,9 @@ impl TestBroker {
         let clock = Clock::manual(Clock::System.now());
         let store = devstore(dir.path()).await;
         let config = configuration(slots);
+        let database = TestDatabase::make(dir.path());
         let settings = db::Settings {
-            path: dir.path().join("putgate.db"),
-            synchronous: db::Synchronous::Full,
+            place: database.place(db::Synchronous::Full),
             migrate: true,
         };
         let ids = clock.clone();
@@ -125,6 +129,7 @@ impl TestBroker {
             router,
             store,
             clock,
+            database,
             dir,
         }
     }
@@ -207,17 +212,7 @@ impl TestBroker {
 
     /// Somebody else's hand in the database.
     pub async fn meddle(&self, sql: &str) {
-        use sqlx::{AssertSqlSafe, ConnectOptions};
-        let path = self.dir().join("putgate.db");
-        let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(path)
-            .connect()
-            .await
-            .unwrap();
-        sqlx::query(AssertSqlSafe(sql.to_owned()))
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        self.database.hand().await.run(sql).await.unwrap();
     }
 
     /// Moves the clock.

@@ -344,8 +344,8 @@ async fn a_row_that_cannot_be_read_keeps_the_worker_from_nothing_else() {
     assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
     broker
         .meddle(&format!(
-            "UPDATE tickets SET policy = '[]' WHERE hex(id) = upper('{}')",
-            key(&unreadable).replace('-', "")
+            "UPDATE tickets SET policy = '[]' WHERE id = {}",
+            broker.database.id(row(&broker, &unreadable).await.id)
         ))
         .await;
     broker.advance(61);
