@@ -799,7 +799,10 @@ fn row(database: &TestDatabase, table: &str, changes: &[(&str, &str)]) -> String
     } else {
         values
     };
-    format!("INSERT INTO {table} ({}) VALUES ({values})", columns.join(", "))
+    format!(
+        "INSERT INTO {table} ({}) VALUES ({values})",
+        columns.join(", ")
+    )
 }
 
 /// The columns that each state ties down.
@@ -1013,8 +1016,12 @@ async fn named_constraints_stand_in_the_way_of_impossible_rows() {
             &[("subject", "x'00'")],
         ),
     ] {
-        run(&mut raw, row(&house.database, table, twice)).await.unwrap();
-        let why = run(&mut raw, row(&house.database, table, twice)).await.unwrap_err();
+        run(&mut raw, row(&house.database, table, twice))
+            .await
+            .unwrap();
+        let why = run(&mut raw, row(&house.database, table, twice))
+            .await
+            .unwrap_err();
         let said = [columns, name][usize::from(house.database.is_postgres())];
         assert!(why.contains(said), "{why}");
     }

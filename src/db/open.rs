@@ -188,8 +188,7 @@ async fn prepare(conn: &mut Conn, migrate: bool, name: &str) -> Result<(), DbErr
             Conn::Sqlite(connection) => ours.run(&mut **connection).await,
             Conn::Postgres(connection) => ours.run(&mut **connection).await,
         };
-        migrated
-            .map_err(|e: MigrateError| DbError::Refused(format!("migration failed: {e}")))?;
+        migrated.map_err(|e: MigrateError| DbError::Refused(format!("migration failed: {e}")))?;
     }
     check_schema(conn, name).await
 }
@@ -270,7 +269,8 @@ async fn check_schema(conn: &mut Conn, name: &str) -> Result<(), DbError> {
     };
     let mut found: i64 = 0;
     if !conn.all(sql(is_there)).await?.is_empty() {
-        let text = "SELECT coalesce(max(version), 0) AS version FROM _sqlx_migrations WHERE success";
+        let text =
+            "SELECT coalesce(max(version), 0) AS version FROM _sqlx_migrations WHERE success";
         for row in conn.all(sql(text)).await? {
             found = row.get("version")?;
         }

@@ -51,7 +51,12 @@ async fn every_shape_of_file_list_walks_its_index() {
                 reference: reference.then(|| Ref::parse("post:1").unwrap()),
                 after,
             };
-            expect(&mut connection, &read::files_sql(&filter, Kind::Sqlite), index).await;
+            expect(
+                &mut connection,
+                &read::files_sql(&filter, Kind::Sqlite),
+                index,
+            )
+            .await;
         }
     }
 }
@@ -70,7 +75,12 @@ async fn every_shape_of_ticket_list_walks_its_index_from_its_cursor() {
                     state,
                     after: None,
                 };
-                expect(&mut connection, &read::tickets_sql(&filter, Kind::Sqlite), index).await;
+                expect(
+                    &mut connection,
+                    &read::tickets_sql(&filter, Kind::Sqlite),
+                    index,
+                )
+                .await;
                 filter.after = Some(Id::nil());
                 let sql = read::tickets_sql(&filter, Kind::Sqlite);
                 expect(&mut connection, &sql, index).await;

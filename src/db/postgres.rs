@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, PgConnection};
 
+use super::DbError;
 use super::sql::Pool;
 use super::time::Time;
-use super::DbError;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
 
@@ -45,7 +45,9 @@ pub(super) fn options(url: &Secret) -> Result<PgConnectOptions, DbError> {
     let wrong = |why: &dyn std::fmt::Display| DbError::Refused(format!("database.url: {why}"));
     let text = url.expose_str().ok_or_else(|| wrong(&"is not UTF-8"))?;
     let options = PgConnectOptions::from_str(text).map_err(|_| {
-        wrong(&"is not a PostgreSQL URL: postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full")
+        wrong(
+            &"is not a PostgreSQL URL: postgres://USER:PASSWORD@HOST:PORT/NAME?sslmode=verify-full",
+        )
     })?;
     Ok(options
         .application_name("putgate")
@@ -130,6 +132,11 @@ mod tests {
             assert!(error.starts_with("database.url:"), "{error}");
             assert!(!error.contains("hunter2"), "{error}");
         }
-        assert!(options(&Secret::new("postgres://app:hunter2@db/app?sslmode=require")).is_ok());
+        assert!(
+            options(&Secret::new(
+                "postgres://app:hunter2@db/app?sslmode=require"
+            ))
+            .is_ok()
+        );
     }
 }

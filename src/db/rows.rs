@@ -1,7 +1,6 @@
 //! Rows to nouns and back. A row that does not decode is an error that names its column;
 //! nothing is defaulted.
 
-use serde::de::DeserializeOwned;
 use super::DbError;
 use super::sql::Row;
 use crate::domain::books::Usage;
@@ -11,6 +10,7 @@ use crate::domain::problem::Problem;
 use crate::domain::slot::Disposition;
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::time::Timestamp;
+use serde::de::DeserializeOwned;
 
 /// The columns of a ticket, in the order of [`ticket`].
 pub(super) const TICKET: &str = "id, tenant, slot, owner, ref, state, name, size, exact_size, \
@@ -36,11 +36,7 @@ fn unsigned<T: TryFrom<i64>>(row: &Row, table: &str, column: &str) -> Result<T, 
     T::try_from(number).map_err(|_| wrong(table, column, &"is out of range"))
 }
 
-fn optional<T: TryFrom<i64>>(
-    row: &Row,
-    table: &str,
-    column: &str,
-) -> Result<Option<T>, DbError> {
+fn optional<T: TryFrom<i64>>(row: &Row, table: &str, column: &str) -> Result<Option<T>, DbError> {
     row.get::<Option<i64>>(column)?
         .map(|number| T::try_from(number).map_err(|_| wrong(table, column, &"is out of range")))
         .transpose()
@@ -68,7 +64,8 @@ pub(super) fn ticket(row: &Row) -> Result<Ticket, DbError> {
         tenant: name(Tenant::parse(row.get::<String>("tenant")?), t, "tenant")?,
         slot: name(SlotName::parse(row.get::<String>("slot")?), t, "slot")?,
         owner: name(Owner::parse(row.get::<String>("owner")?), t, "owner")?,
-        reference: row.get::<Option<String>>("ref")?
+        reference: row
+            .get::<Option<String>>("ref")?
             .map(|r| name(Ref::parse(r), t, "ref"))
             .transpose()?,
         state: State::parse(state).ok_or_else(|| wrong(t, "state", &"is unknown"))?,
@@ -88,7 +85,8 @@ pub(super) fn ticket(row: &Row) -> Result<Ticket, DbError> {
         checks: unsigned(row, t, "checks")?,
         closed_at: maybe(row, "closed_at")?,
         cooling_until: maybe(row, "cooling_until")?,
-        problem: row.get::<Option<&str>>("problem")?
+        problem: row
+            .get::<Option<&str>>("problem")?
             .map(|text| {
                 serde_json::from_str(text)
                     .ok()
@@ -114,7 +112,8 @@ pub(super) fn file(row: &Row) -> Result<File, DbError> {
         tenant: name(Tenant::parse(row.get::<String>("tenant")?), t, "tenant")?,
         slot: name(SlotName::parse(row.get::<String>("slot")?), t, "slot")?,
         owner: name(Owner::parse(row.get::<String>("owner")?), t, "owner")?,
-        reference: row.get::<Option<String>>("ref")?
+        reference: row
+            .get::<Option<String>>("ref")?
             .map(|r| name(Ref::parse(r), t, "ref"))
             .transpose()?,
         key: row.get("key")?,
@@ -136,7 +135,8 @@ pub(super) fn file(row: &Row) -> Result<File, DbError> {
         claimed_at: maybe(row, "claimed_at")?,
         unclaimed_at: maybe(row, "unclaimed_at")?,
         ended_at: maybe(row, "ended_at")?,
-        end_reason: row.get::<Option<&str>>("end_reason")?
+        end_reason: row
+            .get::<Option<&str>>("end_reason")?
             .map(|text| EndReason::parse(text).ok_or_else(|| wrong(t, "end_reason", &"is unknown")))
             .transpose()?,
         event_seq: unsigned(row, t, "event_seq")?,

@@ -110,7 +110,10 @@ fn unbindable(why: sqlx::error::BoxDynError) -> DbError {
 /// Rows of equal width as PostgreSQL takes them: one array a column, for `unnest`.
 fn columns(rows: Vec<Binds>) -> Result<PgArguments, DbError> {
     let width = rows.first().map_or(0, Binds::len);
-    let mut rows: Vec<_> = rows.into_iter().map(|row| row.without_nul().0.into_iter()).collect();
+    let mut rows: Vec<_> = rows
+        .into_iter()
+        .map(|row| row.without_nul().0.into_iter())
+        .collect();
     let mut arguments = PgArguments::default();
     for _ in 0..width {
         let (mut ids, mut texts, mut wholes, mut flags) = (vec![], vec![], vec![], vec![]);
@@ -209,7 +212,10 @@ impl Pool {
                 Ok(found.into_iter().map(Row::Sqlite).collect())
             }
             Self::Postgres(pool, patience) => {
-                let values = statement.binds.without_nul().into_arguments::<PgArguments>()?;
+                let values = statement
+                    .binds
+                    .without_nul()
+                    .into_arguments::<PgArguments>()?;
                 let found = sqlx::query_with(text, values).fetch_all(pool);
                 let found = tokio::time::timeout(*patience, found).await;
                 let found = found.map_err(|_| silent(*patience))??;
@@ -258,7 +264,10 @@ impl Conn {
                 done.await?.rows_affected()
             }
             Self::Postgres(connection) => {
-                let values = statement.binds.without_nul().into_arguments::<PgArguments>()?;
+                let values = statement
+                    .binds
+                    .without_nul()
+                    .into_arguments::<PgArguments>()?;
                 let done = sqlx::query_with(text, values).execute(&mut **connection);
                 done.await?.rows_affected()
             }
@@ -288,7 +297,10 @@ impl Conn {
                 found.await?.into_iter().map(Row::Sqlite).collect()
             }
             Self::Postgres(connection) => {
-                let values = statement.binds.without_nul().into_arguments::<PgArguments>()?;
+                let values = statement
+                    .binds
+                    .without_nul()
+                    .into_arguments::<PgArguments>()?;
                 let found = sqlx::query_with(text, values).fetch_all(&mut **connection);
                 found.await?.into_iter().map(Row::Postgres).collect()
             }

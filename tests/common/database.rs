@@ -2,6 +2,8 @@
 //! is the URL of a PostgreSQL superuser, a database of its own on that server, dropped with
 //! the test.
 
+#![allow(dead_code, reason = "each test binary uses some of it")]
+
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -17,7 +19,10 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 #[derive(Debug)]
 pub enum TestDatabase {
     Sqlite(PathBuf),
-    Postgres { server: PgConnectOptions, name: String },
+    Postgres {
+        server: PgConnectOptions,
+        name: String,
+    },
 }
 
 /// The server that the tests run on, if it is not SQLite.
@@ -63,7 +68,10 @@ impl TestDatabase {
             let text = sql(name);
             wait_for(async {
                 let mut connection = server.connect().await.unwrap();
-                sqlx::query(AssertSqlSafe(text)).execute(&mut connection).await.unwrap();
+                sqlx::query(AssertSqlSafe(text))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
             });
         }
     }
@@ -105,6 +113,27 @@ impl TestDatabase {
             Self::Sqlite(_) => format!("x'{}'", id.simple()),
             Self::Postgres { .. } => format!("'{id}'::uuid"),
         }
+    }
+
+    /// Everything it keeps: the bytes of SQLite's files, or PostgreSQL's rows as text.
+    pub async fn dump(&self) -> Vec<u8> {
+        let mut kept = Vec::new();
+        if let Self::Sqlite(path) = self {
+            for entry in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    kept.extend(std::fs::read(path).unwrap());
+                }
+            }
+            return kept;
+        }
+        let mut hand = self.hand().await;
+        let tables = "SELECT relname::text FROM pg_stat_user_tables";
+        for table in hand.lines(tables).await {
+            let all = format!("SELECT t::text FROM {table} AS t");
+            kept.extend(hand.lines(&all).await.concat().into_bytes());
+        }
+        kept
     }
 
     /// Somebody else's hand in it.
@@ -152,5 +181,20 @@ impl Hand {
                 .map(|done| done.rows_affected()),
         }
         .map_err(|error| error.to_string())
+    }
+
+    /// The lines that a query of one text column answers; `hex(id)` spells an id.
+    pub async fn lines(&mut self, sql: &str) -> Vec<String> {
+        match self {
+            Self::Sqlite(hand) => {
+                let text = AssertSqlSafe(sql.to_owned());
+                sqlx::query_scalar(text).fetch_all(hand).await
+            }
+            Self::Postgres(hand) => {
+                let text = AssertSqlSafe(sql.replace("hex(id)", "id::text"));
+                sqlx::query_scalar(text).fetch_all(hand).await
+            }
+        }
+        .unwrap()
     }
 }

@@ -104,25 +104,8 @@ impl TestBroker {
     async fn in_dir(dir: tempfile::TempDir, slots: &str) -> Self {
         let clock = Clock::manual(Clock::System.now());
         let store = devstore(dir.path()).await;
-        let config = configuration(slots);
         let database = TestDatabase::make(dir.path());
-        let settings = db::Settings {
-            place: database.place(db::Synchronous::Full),
-            migrate: true,
-        };
-        let ids = clock.clone();
-        let db = Db::open(&settings, clock.clone(), move || flow::new_id(&ids))
-            .await
-            .unwrap();
-        let bytes = Store::connect(store_settings(&store.url())).await.unwrap();
-        let app = App::new(
-            db,
-            bytes,
-            clock.clone(),
-            config.slots,
-            config.limits.max_open_tickets,
-            Seconds(30 * 24 * 3600),
-        );
+        let app = app(&database, &store.url(), &clock, configuration(slots)).await;
         let router = router(&app);
         Self {
             app,
@@ -132,6 +115,16 @@ impl TestBroker {
             database,
             dir,
         }
+    }
+
+    /// Another replica: a process of its own as far as database and store can tell.
+    /// PostgreSQL only.
+    pub async fn replica(&self) -> Arc<App> {
+        let store_url = self.store.url();
+        let config = configuration(SLOTS);
+        let replica = app(&self.database, &store_url, &self.clock, config).await;
+        replica.slots.store(self.app.slots.load_full());
+        replica
     }
 
     /// The data directory.
@@ -249,6 +242,25 @@ impl TestBroker {
         let events = self.app.db.events(id).await.unwrap();
         events.into_iter().map(|(kind, _)| kind).collect()
     }
+}
+
+async fn app(database: &TestDatabase, store_url: &str, clock: &Clock, config: Config) -> Arc<App> {
+    let settings = db::Settings {
+        place: database.place(db::Synchronous::Full),
+        migrate: true,
+    };
+    let ids = clock.clone();
+    let db = Db::open(&settings, clock.clone(), move || flow::new_id(&ids))
+        .await
+        .unwrap();
+    App::new(
+        db,
+        Store::connect(store_settings(store_url)).await.unwrap(),
+        clock.clone(),
+        config.slots,
+        config.limits.max_open_tickets,
+        Seconds(30 * 24 * 3600),
+    )
 }
 
 /// The API over an app, in its shell, believing [`SECRET`].

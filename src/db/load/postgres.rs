@@ -71,8 +71,7 @@ fn arrays(text: &'static str) -> Arrays {
 
 /// Locks the usage rows of $1 in the order of their keys; those that are not there are made.
 /// The update that never happens locks what is there, in the same pass and order.
-pub(in crate::db) const LOCK_ACCOUNTS: &str =
-    "INSERT INTO usage (account, open, files, reserved, stored) \
+pub(in crate::db) const LOCK_ACCOUNTS: &str = "INSERT INTO usage (account, open, files, reserved, stored) \
      SELECT account, 0, 0, 0, 0 FROM unnest($1::text[]) AS k (account) ORDER BY account \
      ON CONFLICT (account) DO UPDATE SET open = usage.open WHERE false";
 
@@ -84,10 +83,7 @@ async fn lock_accounts(
         return Ok(());
     }
     let keys: Vec<&str> = accounts.iter().map(Account::as_str).collect();
-    arrays(LOCK_ACCOUNTS)
-        .bind(keys)
-        .execute(connection)
-        .await?;
+    arrays(LOCK_ACCOUNTS).bind(keys).execute(connection).await?;
     Ok(())
 }
 
@@ -223,7 +219,8 @@ async fn live_files(
 }
 
 fn account_of_file(row: &PgRow) -> Result<(Id, Account), DbError> {
-    let wrong = |why: crate::domain::name::NameError| DbError::Inconsistent(format!("files: {why}"));
+    let wrong =
+        |why: crate::domain::name::NameError| DbError::Inconsistent(format!("files: {why}"));
     let tenant = Tenant::parse(row.try_get::<String, _>(0)?).map_err(wrong)?;
     let slot = SlotName::parse(row.try_get::<String, _>(1)?).map_err(wrong)?;
     let owner = Owner::parse(row.try_get::<String, _>(2)?).map_err(wrong)?;
@@ -311,7 +308,9 @@ async fn read(
         }
     }
     if held != accounts.len() {
-        return Err(DbError::Unavailable("a usage row went under its lock".into()));
+        return Err(DbError::Unavailable(
+            "a usage row went under its lock".into(),
+        ));
     }
     now.ok_or_else(|| DbError::Inconsistent("the server told no time".into()))
 }
