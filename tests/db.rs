@@ -1,5 +1,5 @@
 //! The database, through its one door: a real SQLite file, or a real PostgreSQL where
-//! PUTGATE_TEST_DATABASE names one.
+//! `PUTGATE_TEST_DATABASE` names one.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 

@@ -1,5 +1,5 @@
 //! What only PostgreSQL has: replicas, connections that are cut, statistics of its indexes.
-//! Where PUTGATE_TEST_DATABASE is not set, these tests have nothing to run on.
+//! Where `PUTGATE_TEST_DATABASE` is not set, these tests have nothing to run on.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
-use super::sql::{Conn, Row, sql};
+use super::sql::{Conn, Row, Statement, sql};
 use super::time::Time;
 use super::{DbError, rows};
 use crate::domain::books::{
@@ -170,7 +170,7 @@ async fn by_id(
     }
     let (holes, ids) = in_list(ids);
     let text = format!("SELECT {columns} FROM {table} WHERE id IN ({holes})");
-    let statement = ids.into_iter().fold(sql(text), |all, id| all.bind(id));
+    let statement = ids.into_iter().fold(sql(text), Statement::bind);
     conn.all(statement).await
 }
 

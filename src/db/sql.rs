@@ -97,14 +97,10 @@ impl Binds {
                 Value::Whole(v) => arguments.add(v),
                 Value::Flag(v) => arguments.add(v),
             }
-            .map_err(unbindable)?;
+            .map_err(|why| DbError::Unavailable(why.to_string()))?;
         }
         Ok(arguments)
     }
-}
-
-fn unbindable(why: sqlx::error::BoxDynError) -> DbError {
-    DbError::Unavailable(why.to_string())
 }
 
 /// Rows of equal width as PostgreSQL takes them: one array a column, for `unnest`.
@@ -135,7 +131,7 @@ fn columns(rows: Vec<Binds>) -> Result<PgArguments, DbError> {
         } else {
             arguments.add(flags)
         }
-        .map_err(unbindable)?;
+        .map_err(|why| DbError::Unavailable(why.to_string()))?;
     }
     Ok(arguments)
 }

@@ -1,4 +1,4 @@
-//! The database of a test: a SQLite file in its directory, or, where PUTGATE_TEST_DATABASE
+//! The database of a test: a SQLite file in its directory, or, where `PUTGATE_TEST_DATABASE`
 //! is the URL of a PostgreSQL superuser, a database of its own on that server, dropped with
 //! the test.
 
@@ -20,7 +20,7 @@ static NEXT: AtomicU32 = AtomicU32::new(1);
 pub enum TestDatabase {
     Sqlite(PathBuf),
     Postgres {
-        server: PgConnectOptions,
+        server: Box<PgConnectOptions>,
         name: String,
     },
 }
@@ -53,6 +53,7 @@ impl TestDatabase {
         };
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("putgate_test_{}_{n}", std::process::id());
+        let server = Box::new(server);
         let made = Self::Postgres { server, name };
         made.on_server(|name| format!("CREATE DATABASE {name}"));
         made
@@ -144,7 +145,7 @@ impl TestDatabase {
                 Hand::Sqlite(options.connect().await.unwrap())
             }
             Self::Postgres { server, name } => {
-                let options = server.clone().database(name);
+                let options = PgConnectOptions::clone(server).database(name);
                 Hand::Postgres(options.connect().await.unwrap())
             }
         }
@@ -159,7 +160,6 @@ impl Drop for TestDatabase {
     }
 }
 
-#[expect(clippy::large_enum_variant, reason = "a test has one or two")]
 #[derive(Debug)]
 pub enum Hand {
     Sqlite(SqliteConnection),
