@@ -4,6 +4,7 @@ mod dev;
 mod inspect;
 mod random;
 mod serve;
+mod setup;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -50,8 +51,8 @@ enum Command {
     Dev(dev::Args),
     /// Serve the API and work in the background.
     Serve,
-    /// Bring the database's schema up to date.
-    Setup,
+    /// Bring the database's schema up to date, and make the buckets and their rules.
+    Setup(setup::Args),
     /// Print the effective configuration with the origin of each value, or every mistake in it.
     Check,
     /// Check the laws on a live system, read-only.
@@ -125,7 +126,7 @@ pub fn run(cli: Cli) -> ExitCode {
         Command::Serve => {
             load(path).and_then(|config| start(serve::run(config, cli.config.clone())))
         }
-        Command::Setup => load(path).and_then(|config| start(setup(config))),
+        Command::Setup(args) => setup::run(&args, path),
         Command::Check => load(path).and_then(|config| check(&config)),
         Command::Audit => load(path).and_then(|config| start(run_audit(config))),
         Command::Sweep { dry_run } => {
@@ -296,19 +297,12 @@ async fn beside(config: &Config) -> Result<Arc<App>, Failure> {
     Ok(assemble(config, db, store(config).await?))
 }
 
-async fn open(config: &Config, migrate: bool) -> Result<Arc<App>, Failure> {
-    let settings = database(config, migrate);
+async fn open(config: &Config) -> Result<Arc<App>, Failure> {
+    let settings = database(config, false);
     let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
         .await
         .map_err(Failure::broken)?;
     Ok(assemble(config, db, store(config).await?))
-}
-
-async fn setup(config: Config) -> Done {
-    let app = open(&config, true).await?;
-    app.db.close().await;
-    print("the database's schema is up to date");
-    Ok(())
 }
 
 async fn run_audit(config: Config) -> Done {
@@ -342,7 +336,7 @@ async fn run_sweep(config: Config, dry_run: bool) -> Done {
     start_logging(&config)?;
     let app = if dry_run {
         beside(&config).await?
-    } else if let Ok(app) = open(&config, false).await {
+    } else if let Ok(app) = open(&config).await {
         work_off(&app).await.map_err(Failure::broken)?;
         app
     } else {

@@ -33,7 +33,7 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
             "configured, but this release does not act on it yet"
         );
     }
-    let app = open(&config, false).await?;
+    let app = open(&config).await?;
     if matches!(config.storage.upload_key, UploadKey::Same) {
         refuse_copying_uploads(&app).await?;
     }

@@ -200,6 +200,9 @@ pub struct Webhook {
 pub struct Notifications {
     /// The bearer secret of `POST /v1/notifications/s3`; absent: the call is closed.
     pub secret: Option<Secret>,
+    /// The ARN under which the store knows that call; `setup` has the staging bucket's events
+    /// sent there.
+    pub target: Option<String>,
 }
 
 /// Bounds that no slot sets.

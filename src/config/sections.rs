@@ -12,7 +12,7 @@ use super::mistake::{Mistakes, Origin};
 use super::reader::{Reader, Section};
 use super::values::{
     self, Address, BASE_URL, BUCKET, COUNT, DISPOSITION, FLAG, Kind, LARGE_COUNT, LISTEN, LOG,
-    LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TEXT, quoted,
+    LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TARGET, TEXT, quoted,
 };
 use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
@@ -498,9 +498,11 @@ fn notifications<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Notifications
         );
         r.refuse(s, key, &what);
     }
+    let target = r.value(s, "target", &TARGET);
     r.close(s);
     Notifications {
         secret: given.map(|(secret, _)| secret),
+        target,
     }
 }
 

@@ -656,6 +656,13 @@ fn each_mistake_is_named_with_its_fix() {
             &[("notifications", "secret_file = \"secrets/short\"")],
             "notifications.secret_file: holds 15 bytes, and must hold 16 not to be guessed. Make one with `openssl rand -hex 32`.",
         ),
+        (
+            &[(
+                "notifications",
+                "target = \"http://broker:3000/v1/notifications/s3\"",
+            )],
+            "notifications.target = \"http://broker:3000/v1/notifications/s3\": not the ARN of a queue. Write it as \"arn:minio:sqs::PUTGATE:webhook\".",
+        ),
     ];
     for (changes, message) in rows {
         let mistakes = dir.mistakes(&with(changes), &[]);

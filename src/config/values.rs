@@ -145,6 +145,17 @@ pub(super) const TEXT: Kind<String> = Kind {
     show: |text| quoted(text),
 };
 
+/// Where bucket events go: the ARN of a queue, which is how MinIO names its webhooks.
+pub(super) const TARGET: Kind<String> = Kind {
+    parse: |raw| match raw {
+        Raw::Text(text) if text.starts_with("arn:") && text.split(':').nth(2) == Some("sqs") => {
+            Ok((*text).to_owned())
+        }
+        _ => Err("not the ARN of a queue. Write it as \"arn:minio:sqs::PUTGATE:webhook\".".into()),
+    },
+    show: |text| quoted(text),
+};
+
 /// Scopes, separated by spaces.
 pub(super) const SCOPES: Kind<String> = Kind {
     parse: |raw| {

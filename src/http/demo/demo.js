@@ -9,7 +9,7 @@ const ORDER = ["avatar", "photos", "documents", "big"];
 
 const sub = new URLSearchParams(location.search).get("sub") ?? "demo";
 const client = createClient({
-  endpoint: "",
+  endpoint: document.documentElement.dataset.api ?? "",
   token: async () => {
     const query = new URLSearchParams({ sub, scope: "upload read delete" });
     const response = await fetch(`/dev/token?${query}`, { cache: "no-store" });
