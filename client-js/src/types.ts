@@ -55,7 +55,7 @@ export interface UploadOptions {
   checksum?: boolean;
   /** Cancels the upload, and its ticket with it. */
   signal?: AbortSignal;
-  /** Requests to storage at a time, within the client's own bound. */
+  /** Requests to storage at a time; default: the client's number, shared by all its uploads. */
   concurrency?: number;
   /** False: nothing happens until `start()`. Default: true. */
   autoStart?: boolean;
@@ -276,27 +276,35 @@ export interface FilePage {
   next_cursor: string | null;
 }
 
-/** What is remembered of an upload: never a URL. */
-export interface Remembered {
-  ticket: string;
-  /** When the ticket ends: milliseconds since the epoch. */
-  expires: number;
-  /** When its upload ended here; absent while it has not. */
-  ended?: number;
+/** Remembers uploads across reloads, and keeps tabs from fighting. */
+export interface Memory {
+  /**
+   * Runs `work` with what is remembered of the file, while no other tab works on it. Rejects with
+   * what `work` rejects with, or when `signal` is aborted before it began; never for trouble of
+   * its own, which only makes the place empty.
+   */
+  around<T>(errand: Errand, work: (place: Place) => Promise<T>): Promise<T>;
 }
 
-/** Remembers uploads across reloads, and keeps tabs from fighting. No method rejects for trouble of its own. */
-export interface Memory {
-  /** What tells this file from others; null: cannot be told. */
-  fingerprint(file: Blob): Promise<string | null>;
-  recall(key: string): Promise<Remembered | null>;
-  remember(key: string, entry: Remembered): Promise<void>;
-  forget(key: string): Promise<void>;
-  /**
-   * Runs `work` while no other tab runs any for `key`. `onWait` is called when it has to wait.
-   * Rejects only with what `work` rejects with, or when `signal` is aborted while it waits.
-   */
-  alone<T>(key: string, signal: AbortSignal, onWait: () => void, work: () => Promise<T>): Promise<T>;
+/** A file, and what tells its upload from others of the same file. */
+export interface Errand {
+  file: Blob;
+  about: readonly unknown[];
+  signal: AbortSignal;
+  /** Called when it has to wait for another tab. */
+  onWait: () => void;
+}
+
+/** Where a file is remembered. */
+export interface Place {
+  /** The ticket it was going to; null: none is known. */
+  readonly ticket: string | null;
+  /** Whether the ticket's outcome is ours too: it ended in another tab while we waited for that. */
+  readonly ours: boolean;
+  /** Remembers the ticket for as long as it lives. */
+  keep(ticket: Ticket): void;
+  /** Leaves word that the ticket is done with, for a tab that waits. */
+  end(ticket: string): Promise<void>;
 }
 
 /** One presigned request. */
