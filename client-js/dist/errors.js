@@ -15,26 +15,10 @@
  * | `file-changed` | the file was changed, moved or deleted after it was chosen, or cannot be read |
  */
 export class PutgateError extends Error {
-    code;
-    /** HTTP status; 0 when there was no answer. */
-    status;
-    /** One sentence for people. */
-    detail;
-    reason;
-    declared;
-    detected;
-    /** The whole problem, with members of its own such as `limit`; null for the client's codes. */
-    problem;
     constructor(code, status, detail, problem = null, cause) {
         super(`${code}: ${detail}`, cause === undefined ? {} : { cause });
-        this.name = "PutgateError";
-        this.code = code;
-        this.status = status;
-        this.detail = detail;
-        this.reason = problem?.reason;
-        this.declared = problem?.declared;
-        this.detected = problem?.detected;
-        this.problem = problem;
+        const { reason, declared, detected } = problem ?? {};
+        Object.assign(this, { name: "PutgateError", code, status, detail, reason, declared, detected, problem });
     }
 }
 /** The error for a problem of the API. */

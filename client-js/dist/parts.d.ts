@@ -5,6 +5,8 @@ import type { Plan, Ticket } from "./types.js";
 export interface PartsJob extends Caller {
     lanes: Lanes;
     file: Blob;
+    /** Where it is now, and how many bytes were there before. */
+    phase(phase: "uploading", loaded: number): void;
     /** Bytes that are on their way or there. */
     loaded(bytes: number): void;
     /** Runs `work`; again after every pause that aborted its signal. */

@@ -13,19 +13,20 @@ export async function fillParts(job, id, plan, begun, onTicket) {
     const missing = new Set(Array.from({ length: count }, (_, i) => i + 1));
     const sent = new Map();
     let total = 0;
-    const onSent = (number, bytes) => {
-        total += bytes - (sent.get(number) ?? 0);
-        sent.set(number, bytes);
-        job.loaded(total);
-    };
     if (begun) {
         const { parts } = await ask(job, id, "GET", "/parts");
         for (const part of parts) {
             const planned = part.number < count ? size : job.file.size - size * (count - 1);
             if (part.size === planned && missing.delete(part.number))
-                onSent(part.number, part.size);
+                total += part.size;
         }
     }
+    job.phase("uploading", total);
+    const onSent = (number, bytes) => {
+        total += bytes - (sent.get(number) ?? 0);
+        sent.set(number, bytes);
+        job.loaded(total);
+    };
     const parts = { job, id, plan, missing, onSent, onTicket };
     await job.stretch((signal) => sendParts(parts, signal));
 }

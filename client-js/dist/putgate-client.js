@@ -40,26 +40,10 @@ var init_errors = __esm({
   "src/errors.ts"() {
     "use strict";
     PutgateError = class extends Error {
-      code;
-      /** HTTP status; 0 when there was no answer. */
-      status;
-      /** One sentence for people. */
-      detail;
-      reason;
-      declared;
-      detected;
-      /** The whole problem, with members of its own such as `limit`; null for the client's codes. */
-      problem;
       constructor(code, status, detail, problem2 = null, cause) {
         super(`${code}: ${detail}`, cause === void 0 ? {} : { cause });
-        this.name = "PutgateError";
-        this.code = code;
-        this.status = status;
-        this.detail = detail;
-        this.reason = problem2?.reason;
-        this.declared = problem2?.declared;
-        this.detected = problem2?.detected;
-        this.problem = problem2;
+        const { reason, declared, detected } = problem2 ?? {};
+        Object.assign(this, { name: "PutgateError", code, status, detail, reason, declared, detected, problem: problem2 });
       }
     };
   }
@@ -351,10 +335,10 @@ var init_lanes = __esm({
         this.#count += 1;
         if (this.#count < 2 * this.limit || now === this.#since) return;
         const rate = this.#bytes / (now - this.#since);
-        const before = this.#rate ?? 0;
+        const gain = rate / (this.#rate ?? 0);
         this.#rate = rate;
-        if (rate < before * 0.9) this.#step = -this.#step;
-        if (rate < before * 0.9 || rate > before * 1.1) {
+        if (gain < 0.9) this.#step = -this.#step;
+        if (gain < 0.9 || gain > 1.1) {
           this.limit = Math.min(MOST, Math.max(1, this.limit + this.#step));
         }
         this.#begin(now);
@@ -521,18 +505,19 @@ async function fillParts(job, id, plan, begun, onTicket) {
   const missing = new Set(Array.from({ length: count2 }, (_, i) => i + 1));
   const sent = /* @__PURE__ */ new Map();
   let total = 0;
+  if (begun) {
+    const { parts: parts2 } = await ask(job, id, "GET", "/parts");
+    for (const part of parts2) {
+      const planned = part.number < count2 ? size : job.file.size - size * (count2 - 1);
+      if (part.size === planned && missing.delete(part.number)) total += part.size;
+    }
+  }
+  job.phase("uploading", total);
   const onSent = (number, bytes) => {
     total += bytes - (sent.get(number) ?? 0);
     sent.set(number, bytes);
     job.loaded(total);
   };
-  if (begun) {
-    const { parts: parts2 } = await ask(job, id, "GET", "/parts");
-    for (const part of parts2) {
-      const planned = part.number < count2 ? size : job.file.size - size * (count2 - 1);
-      if (part.size === planned && missing.delete(part.number)) onSent(part.number, part.size);
-    }
-  }
   const parts = { job, id, plan, missing, onSent, onTicket };
   await job.stretch((signal) => sendParts(parts, signal));
 }
@@ -919,7 +904,7 @@ async function deliver(job, { id, transfer: first }, begun, onTicket) {
     } catch (error) {
       if (!(error instanceof PutgateError && error.code === "storage-refused" && error.status === 404 && round < ROUNDS)) throw error;
     }
-    job.phase("verifying");
+    job.phase("verifying", job.file.size);
     try {
       return await verdict(job, id);
     } catch (error) {
@@ -1009,8 +994,8 @@ async function transfer(job, id, fresh, begun, onTicket) {
     return ticket.transfer;
   };
   const first = fresh ?? await sign(job.signal);
-  job.phase("uploading");
   if (first?.kind === "put") {
+    job.phase("uploading");
     const signed = { ...first, good: goodUntil(api.transport.now(), first.expires_in) };
     return job.stretch((signal) => onePut(job, signed, sign, signal));
   }
@@ -1159,7 +1144,7 @@ var FileUpload = class extends EventTarget {
     if (this.#paused || this.ended) return;
     this.#paused = true;
     this.#stretch?.abort();
-    if (this.#phase === "turn" || this.#phase === "uploading") this.#leaveTurn();
+    if (this.waitingFor) this.#leaveTurn();
     this.#meter.reset();
     this.#tell();
     this.#progress(true);
@@ -1244,10 +1229,10 @@ var FileUpload = class extends EventTarget {
       ticket: null,
       delivered: null,
       mintKey: null,
-      phase: (phase) => {
+      phase: (phase, loaded = 0) => {
         if (phase === this.#phase) return;
         this.#phase = phase;
-        this.#loaded = phase === "verifying" ? this.size : 0;
+        this.#loaded = loaded;
         this.#meter.reset();
         if (phase === "verifying") this.#sent();
         this.#tell();
@@ -1268,8 +1253,10 @@ var FileUpload = class extends EventTarget {
   async #takeTurn() {
     for (; ; ) {
       if (this.#stop.signal.aborted) throw cancelled();
-      if (this.#paused) await new Promise((resolve) => this.#wake.push(resolve));
-      else if (this.#leave || !this.#turns) return;
+      if (this.#paused) {
+        this.#leaveTurn();
+        await new Promise((resolve) => this.#wake.push(resolve));
+      } else if (this.#leave || !this.#turns) return;
       else this.#leave = await this.#turns.enter(this.#stop.signal);
     }
   }
@@ -1344,9 +1331,7 @@ var FileQueue = class extends EventTarget {
     this.#lanes = options.concurrency ? new Lanes(options.concurrency) : desk.lanes;
     this.#started = options.autoStart !== false;
     this.progress = this.#read();
-    options.signal?.addEventListener("abort", () => this.cancel());
     this.add(files);
-    if (options.signal?.aborted) this.cancel();
   }
   get paused() {
     return this.#paused;
@@ -1361,14 +1346,13 @@ var FileQueue = class extends EventTarget {
     return new Promise((resolve) => this.#busy ? this.#awaited.push(resolve) : resolve(this.items));
   }
   add(files, options = {}) {
-    const { onProgress: _ours, signal: _too, oneByOne: _both, concurrency: _all, ...common } = this.#options;
+    const { onProgress: _, ...common } = this.#options;
     const added = [...files].map((file) => {
       const upload = new FileUpload(this.#desk, file, { ...common, ...options, autoStart: false }, this.#turns, this.#lanes);
       upload.addEventListener("state", () => this.#changed(upload));
       upload.addEventListener("progress", () => this.#progress());
       return upload;
     });
-    if (added.length === 0) return [];
     this.items = [...this.items, ...added];
     void this.#check(added);
     this.#changed(null);
@@ -1403,9 +1387,7 @@ var FileQueue = class extends EventTarget {
     for (const upload of this.items) upload.cancel();
   }
   retry() {
-    const failed = this.items.filter(({ state }) => state === "failed");
-    for (const upload of failed) upload.retry().catch(() => {
-    });
+    for (const upload of this.items) if (upload.state === "failed") void upload.retry();
   }
   /** Refuses at once what the policy refuses, long before its turn comes. */
   async #check(added) {

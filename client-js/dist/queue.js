@@ -26,10 +26,7 @@ export class FileQueue extends EventTarget {
         this.#lanes = options.concurrency ? new Lanes(options.concurrency) : desk.lanes;
         this.#started = options.autoStart !== false;
         this.progress = this.#read();
-        options.signal?.addEventListener("abort", () => this.cancel());
         this.add(files);
-        if (options.signal?.aborted)
-            this.cancel();
     }
     get paused() {
         return this.#paused;
@@ -44,15 +41,13 @@ export class FileQueue extends EventTarget {
         return new Promise((resolve) => (this.#busy ? this.#awaited.push(resolve) : resolve(this.items)));
     }
     add(files, options = {}) {
-        const { onProgress: _ours, signal: _too, oneByOne: _both, concurrency: _all, ...common } = this.#options;
+        const { onProgress: _, ...common } = this.#options;
         const added = [...files].map((file) => {
             const upload = new FileUpload(this.#desk, file, { ...common, ...options, autoStart: false }, this.#turns, this.#lanes);
             upload.addEventListener("state", () => this.#changed(upload));
             upload.addEventListener("progress", () => this.#progress());
             return upload;
         });
-        if (added.length === 0)
-            return [];
         this.items = [...this.items, ...added];
         void this.#check(added);
         this.#changed(null);
@@ -93,9 +88,9 @@ export class FileQueue extends EventTarget {
             upload.cancel();
     }
     retry() {
-        const failed = this.items.filter(({ state }) => state === "failed");
-        for (const upload of failed)
-            upload.retry().catch(() => { });
+        for (const upload of this.items)
+            if (upload.state === "failed")
+                void upload.retry();
     }
     /** Refuses at once what the policy refuses, long before its turn comes. */
     async #check(added) {

@@ -44,7 +44,7 @@ export function useUpload({ client, onCommitted, ...options }) {
         add,
         start: useCallback(() => queue.start(), [queue]),
         cancel: useCallback((id) => (id === undefined ? queue : one(id))?.cancel(), [queue, one]),
-        retry: useCallback((id) => void (id === undefined ? queue.retry() : one(id)?.retry().catch(() => { })), [queue, one]),
+        retry: useCallback((id) => void (id === undefined ? queue : one(id))?.retry(), [queue, one]),
         remove: useCallback((id) => {
             const upload = one(id);
             if (upload)

@@ -24,8 +24,8 @@ export interface Job {
     delivered: string | null;
     /** Of the mint that has no answer yet; kept from run to run. */
     mintKey: string | null;
-    /** Where it is now. */
-    phase(phase: "turn" | "other-tab" | "hashing" | "uploading" | "verifying"): void;
+    /** Where it is now, and how many bytes of this phase were done before. */
+    phase(phase: "turn" | "other-tab" | "hashing" | "uploading" | "verifying", loaded?: number): void;
     /** Bytes of this phase that are done. */
     loaded(bytes: number): void;
     offline(waiting: boolean): void;

@@ -68,7 +68,7 @@ async function deliver(job, { id, transfer: first }, begun, onTicket) {
             if (!(error instanceof PutgateError && error.code === "storage-refused" && error.status === 404 && round < ROUNDS))
                 throw error;
         }
-        job.phase("verifying");
+        job.phase("verifying", job.file.size);
         try {
             return await verdict(job, id);
         }
@@ -183,8 +183,8 @@ async function transfer(job, id, fresh, begun, onTicket) {
         return ticket.transfer;
     };
     const first = fresh ?? (await sign(job.signal));
-    job.phase("uploading");
     if (first?.kind === "put") {
+        job.phase("uploading");
         const signed = { ...first, good: goodUntil(api.transport.now(), first.expires_in) };
         return job.stretch((signal) => onePut(job, signed, sign, signal));
     }

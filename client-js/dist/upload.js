@@ -107,7 +107,7 @@ export class FileUpload extends EventTarget {
             return;
         this.#paused = true;
         this.#stretch?.abort();
-        if (this.#phase === "turn" || this.#phase === "uploading")
+        if (this.waitingFor)
             this.#leaveTurn();
         this.#meter.reset();
         this.#tell();
@@ -202,11 +202,11 @@ export class FileUpload extends EventTarget {
             ticket: null,
             delivered: null,
             mintKey: null,
-            phase: (phase) => {
+            phase: (phase, loaded = 0) => {
                 if (phase === this.#phase)
                     return;
                 this.#phase = phase;
-                this.#loaded = phase === "verifying" ? this.size : 0;
+                this.#loaded = loaded;
                 this.#meter.reset();
                 if (phase === "verifying")
                     this.#sent();
@@ -229,8 +229,10 @@ export class FileUpload extends EventTarget {
         for (;;) {
             if (this.#stop.signal.aborted)
                 throw cancelled();
-            if (this.#paused)
+            if (this.#paused) {
+                this.#leaveTurn();
                 await new Promise((resolve) => this.#wake.push(resolve));
+            }
             else if (this.#leave || !this.#turns)
                 return;
             else

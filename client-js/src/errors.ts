@@ -33,27 +33,21 @@ export interface Problem {
  * | `file-changed` | the file was changed, moved or deleted after it was chosen, or cannot be read |
  */
 export class PutgateError extends Error {
-  readonly code: string;
+  declare readonly code: string;
   /** HTTP status; 0 when there was no answer. */
-  readonly status: number;
+  declare readonly status: number;
   /** One sentence for people. */
-  readonly detail: string;
-  readonly reason: string | undefined;
-  readonly declared: string | undefined;
-  readonly detected: string | undefined;
+  declare readonly detail: string;
+  declare readonly reason: string | undefined;
+  declare readonly declared: string | undefined;
+  declare readonly detected: string | undefined;
   /** The whole problem, with members of its own such as `limit`; null for the client's codes. */
-  readonly problem: Problem | null;
+  declare readonly problem: Problem | null;
 
   constructor(code: string, status: number, detail: string, problem: Problem | null = null, cause?: unknown) {
     super(`${code}: ${detail}`, cause === undefined ? {} : { cause });
-    this.name = "PutgateError";
-    this.code = code;
-    this.status = status;
-    this.detail = detail;
-    this.reason = problem?.reason;
-    this.declared = problem?.declared;
-    this.detected = problem?.detected;
-    this.problem = problem;
+    const { reason, declared, detected } = problem ?? ({} as Partial<Problem>);
+    Object.assign(this, { name: "PutgateError", code, status, detail, reason, declared, detected, problem });
   }
 }
 

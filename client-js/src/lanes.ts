@@ -112,10 +112,10 @@ export class AdaptiveLanes extends Lanes {
     this.#count += 1;
     if (this.#count < 2 * this.limit || now === this.#since) return;
     const rate = this.#bytes / (now - this.#since);
-    const before = this.#rate ?? 0;
+    const gain = rate / (this.#rate ?? 0);
     this.#rate = rate;
-    if (rate < before * 0.9) this.#step = -this.#step;
-    if (rate < before * 0.9 || rate > before * 1.1) {
+    if (gain < 0.9) this.#step = -this.#step;
+    if (gain < 0.9 || gain > 1.1) {
       this.limit = Math.min(MOST, Math.max(1, this.limit + this.#step));
     }
     this.#begin(now);

@@ -17,6 +17,8 @@ const FIRST_BATCH = 8;
 export interface PartsJob extends Caller {
   lanes: Lanes;
   file: Blob;
+  /** Where it is now, and how many bytes were there before. */
+  phase(phase: "uploading", loaded: number): void;
   /** Bytes that are on their way or there. */
   loaded(bytes: number): void;
   /** Runs `work`; again after every pause that aborted its signal. */
@@ -46,18 +48,19 @@ export async function fillParts(
   const missing = new Set(Array.from({ length: count }, (_, i) => i + 1));
   const sent = new Map<number, number>();
   let total = 0;
+  if (begun) {
+    const { parts } = await ask<{ parts: { number: number; size: number }[] }>(job, id, "GET", "/parts");
+    for (const part of parts) {
+      const planned = part.number < count ? size : job.file.size - size * (count - 1);
+      if (part.size === planned && missing.delete(part.number)) total += part.size;
+    }
+  }
+  job.phase("uploading", total);
   const onSent = (number: number, bytes: number) => {
     total += bytes - (sent.get(number) ?? 0);
     sent.set(number, bytes);
     job.loaded(total);
   };
-  if (begun) {
-    const { parts } = await ask<{ parts: { number: number; size: number }[] }>(job, id, "GET", "/parts");
-    for (const part of parts) {
-      const planned = part.number < count ? size : job.file.size - size * (count - 1);
-      if (part.size === planned && missing.delete(part.number)) onSent(part.number, part.size);
-    }
-  }
   const parts = { job, id, plan, missing, onSent, onTicket };
   await job.stretch((signal) => sendParts(parts, signal));
 }

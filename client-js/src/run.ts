@@ -38,8 +38,8 @@ export interface Job {
   delivered: string | null;
   /** Of the mint that has no answer yet; kept from run to run. */
   mintKey: string | null;
-  /** Where it is now. */
-  phase(phase: "turn" | "other-tab" | "hashing" | "uploading" | "verifying"): void;
+  /** Where it is now, and how many bytes of this phase were done before. */
+  phase(phase: "turn" | "other-tab" | "hashing" | "uploading" | "verifying", loaded?: number): void;
   /** Bytes of this phase that are done. */
   loaded(bytes: number): void;
   offline(waiting: boolean): void;
@@ -110,7 +110,7 @@ async function deliver(
       // Storage does not know the upload any more: the broker finds out what became of it.
       if (!(error instanceof PutgateError && error.code === "storage-refused" && error.status === 404 && round < ROUNDS)) throw error;
     }
-    job.phase("verifying");
+    job.phase("verifying", job.file.size);
     try {
       return await verdict(job, id);
     } catch (error) {
@@ -224,8 +224,8 @@ async function transfer(
     return ticket.transfer;
   };
   const first = fresh ?? (await sign(job.signal));
-  job.phase("uploading");
   if (first?.kind === "put") {
+    job.phase("uploading");
     const signed = { ...first, good: goodUntil(api.transport.now(), first.expires_in) };
     return job.stretch((signal) => onePut(job, signed, sign, signal));
   }

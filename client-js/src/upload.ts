@@ -115,7 +115,7 @@ export class FileUpload extends EventTarget implements Upload {
     if (this.#paused || this.ended) return;
     this.#paused = true;
     this.#stretch?.abort();
-    if (this.#phase === "turn" || this.#phase === "uploading") this.#leaveTurn();
+    if (this.waitingFor) this.#leaveTurn();
     this.#meter.reset();
     this.#tell();
     this.#progress(true);
@@ -208,10 +208,10 @@ export class FileUpload extends EventTarget implements Upload {
       ticket: null,
       delivered: null,
       mintKey: null,
-      phase: (phase) => {
+      phase: (phase, loaded = 0) => {
         if (phase === this.#phase) return;
         this.#phase = phase;
-        this.#loaded = phase === "verifying" ? this.size : 0;
+        this.#loaded = loaded;
         this.#meter.reset();
         if (phase === "verifying") this.#sent();
         this.#tell();
@@ -233,8 +233,10 @@ export class FileUpload extends EventTarget implements Upload {
   async #takeTurn(): Promise<void> {
     for (;;) {
       if (this.#stop.signal.aborted) throw cancelled();
-      if (this.#paused) await new Promise<void>((resolve) => this.#wake.push(resolve));
-      else if (this.#leave || !this.#turns) return;
+      if (this.#paused) {
+        this.#leaveTurn();
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+      } else if (this.#leave || !this.#turns) return;
       else this.#leave = await this.#turns.enter(this.#stop.signal);
     }
   }
