@@ -219,4 +219,5 @@ max_entries = 20
 [slots.big]
 max_file_size = "10GB"
 max_entries = 5
+part_size = "8MiB"
 "#;

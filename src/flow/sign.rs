@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{App, look};
+use super::{App, attempt, look};
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::key;
 use crate::domain::ledger;
@@ -181,9 +181,28 @@ pub async fn parts(app: &App, caller: &Caller, id: Id) -> Result<(Ticket, Vec<Pa
         None => Vec::new(),
         Some(upload) => match app.store.list_parts(&key::staging(id), upload).await {
             Ok(parts) => parts,
-            Err(StoreError::NoSuchUpload) => Vec::new(),
+            Err(StoreError::NoSuchUpload) => without_upload(app, &ticket, upload).await?,
             Err(error) => return Err(error.into()),
         },
     };
     Ok((ticket, parts))
+}
+
+/// The parts of a ticket whose upload the store no longer knows: all of them when it was
+/// completed, else none, and the next sign creates another upload.
+async fn without_upload(app: &App, ticket: &Ticket, upload: &str) -> Result<Vec<Part>, Problem> {
+    if !attempt::is_whole(app, ticket, &key::staging(ticket.id)).await? {
+        attempt::forget_upload(app, ticket, upload).await?;
+        return Ok(Vec::new());
+    }
+    let part_size = ticket.part_size.unwrap_or(ticket.size);
+    let planned = 1..=ticket::part_count(ticket.size, part_size);
+    let parts = planned.filter_map(|number| ticket::part(ticket.size, part_size, number));
+    Ok(parts
+        .map(|part| Part {
+            number: part.number,
+            size: part.size,
+            etag: String::new(),
+        })
+        .collect())
 }

@@ -53,6 +53,13 @@ pub fn routes(demo: Demo) -> Router {
             "/client/putgate-client.js",
             asset(JS, include_str!("../../client-js/dist/putgate-client.js")),
         )
+        .route(
+            "/client/putgate-client.js.map",
+            asset(
+                "application/json",
+                include_str!("../../client-js/dist/putgate-client.js.map"),
+            ),
+        )
         .route("/dev/token", get(token))
         .with_state(Arc::new(demo))
 }

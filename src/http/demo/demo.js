@@ -150,11 +150,12 @@ function newUpload(file, slotName) {
     }
   });
 
-  const onProgress = ({ phase, loaded, total }) => {
-    const percent = total > 0 ? Math.floor((loaded / total) * 100) : 0;
-    progress.value = percent;
-    if (phase === "verifying") show("verifying", "Verifying: the server reads what arrived");
-    else show("uploading", `Uploading, ${percent} %`);
+  const shown = (going) => {
+    progress.value = going.progress.percent;
+    if (going.state === "verifying") show("verifying", "Verifying: the server reads what arrived");
+    else if (going.state === "uploading") show("uploading", `Uploading, ${going.progress.percent} %`);
+    else if (going.waitingFor === "other-tab") show("waiting", "Waiting for another tab that has this file");
+    else if (going.waitingFor === "network") show("waiting", "Waiting for the network");
   };
 
   const upload = {
@@ -162,7 +163,9 @@ function newUpload(file, slotName) {
     async start() {
       show("uploading", "Asking for a ticket");
       try {
-        const committed = await client.upload(file, { slot: slotName, onProgress, signal: abort.signal });
+        const going = client.upload(file, { slot: slotName, signal: abort.signal });
+        for (const name of ["state", "progress"]) going.addEventListener(name, () => shown(going));
+        const committed = await going.done;
         progress.value = 100;
         end("committed", `Committed as ${committed.type}`);
         if (slot?.name === slotName) await refresh();
