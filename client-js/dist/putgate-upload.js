@@ -1895,10 +1895,12 @@ var Field = class {
     return inForm.length > 0 ? inForm : [...document.querySelectorAll(selector)];
   }
   #pending() {
-    const { queue } = this;
-    if (queue === null || queue.items.every((upload) => upload.ended)) return null;
-    queue.start();
-    return queue.done.then((uploads) => uploads.every(({ state }) => state === "committed" || state === "cancelled"));
+    const under = [...this.#previews.keys()].filter((upload) => !upload.ended);
+    if (under.length === 0) return null;
+    this.queue?.start();
+    return Promise.allSettled(under.map((upload) => upload.done)).then(
+      () => [...this.#previews.keys()].every(({ state }) => state === "committed" || state === "cancelled")
+    );
   }
   #show(upload) {
     if (this.#previews.has(upload)) return;
@@ -1927,6 +1929,7 @@ var Field = class {
       const image = new Image();
       image.className = "upload-preview-image";
       image.alt = "";
+      image.addEventListener("error", () => image.remove());
       image.src = URL.createObjectURL(upload.file);
       card.append(image);
     }
@@ -2415,11 +2418,11 @@ var PutgateUpload = class extends Element {
   }
   /** What a submission has to wait for. */
   #pending() {
-    const queue = this.#queue;
-    if (queue === null || this.uploads.every((upload) => upload.ended)) return null;
-    queue.start();
-    return queue.done.then(() => {
-      const failed = [...this.#rows].find(([upload]) => upload.state === "failed" || upload.state === "rejected");
+    const under = this.uploads.filter((upload) => !upload.ended);
+    if (under.length === 0) return null;
+    this.#queue?.start();
+    return Promise.allSettled(under.map((upload) => upload.done)).then(() => {
+      const failed = [...this.#rows].find(([{ state }]) => state === "failed" || state === "rejected");
       failed?.[1].focus();
       return failed === void 0;
     });

@@ -131,11 +131,11 @@ class Field {
         return inForm.length > 0 ? inForm : [...document.querySelectorAll(selector)];
     }
     #pending() {
-        const { queue } = this;
-        if (queue === null || queue.items.every((upload) => upload.ended))
+        const under = [...this.#previews.keys()].filter((upload) => !upload.ended);
+        if (under.length === 0)
             return null;
-        queue.start();
-        return queue.done.then((uploads) => uploads.every(({ state }) => state === "committed" || state === "cancelled"));
+        this.queue?.start();
+        return Promise.allSettled(under.map((upload) => upload.done)).then(() => [...this.#previews.keys()].every(({ state }) => state === "committed" || state === "cancelled"));
     }
     #show(upload) {
         if (this.#previews.has(upload))
@@ -168,6 +168,8 @@ class Field {
             const image = new Image();
             image.className = "upload-preview-image";
             image.alt = "";
+            // One that the browser cannot show would only show that.
+            image.addEventListener("error", () => image.remove());
             image.src = URL.createObjectURL(upload.file);
             card.append(image);
         }

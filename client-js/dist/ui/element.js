@@ -230,12 +230,12 @@ export class PutgateUpload extends Element {
     }
     /** What a submission has to wait for. */
     #pending() {
-        const queue = this.#queue;
-        if (queue === null || this.uploads.every((upload) => upload.ended))
+        const under = this.uploads.filter((upload) => !upload.ended);
+        if (under.length === 0)
             return null;
-        queue.start();
-        return queue.done.then(() => {
-            const failed = [...this.#rows].find(([upload]) => upload.state === "failed" || upload.state === "rejected");
+        this.#queue?.start();
+        return Promise.allSettled(under.map((upload) => upload.done)).then(() => {
+            const failed = [...this.#rows].find(([{ state }]) => state === "failed" || state === "rejected");
             failed?.[1].focus();
             return failed === undefined;
         });

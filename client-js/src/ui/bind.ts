@@ -148,10 +148,12 @@ class Field implements Binding {
   }
 
   #pending(): Promise<boolean> | null {
-    const { queue } = this;
-    if (queue === null || queue.items.every((upload) => upload.ended)) return null;
-    queue.start();
-    return queue.done.then((uploads) => uploads.every(({ state }) => state === "committed" || state === "cancelled"));
+    const under = [...this.#previews.keys()].filter((upload) => !upload.ended);
+    if (under.length === 0) return null;
+    this.queue?.start();
+    return Promise.allSettled(under.map((upload) => upload.done)).then(() =>
+      [...this.#previews.keys()].every(({ state }) => state === "committed" || state === "cancelled"),
+    );
   }
 
   #show(upload: Upload): void {
@@ -183,6 +185,8 @@ class Field implements Binding {
       const image = new Image();
       image.className = "upload-preview-image";
       image.alt = "";
+      // One that the browser cannot show would only show that.
+      image.addEventListener("error", () => image.remove());
       image.src = URL.createObjectURL(upload.file);
       card.append(image);
     }
