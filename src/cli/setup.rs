@@ -94,7 +94,7 @@ fn texts(config: &Config, text: Text, kind: Kind) -> String {
 
 async fn set_up(config: Config, args: &Args) -> Done {
     let deadline = Instant::now() + Duration::from_secs(args.patience.into());
-    let settings = database(&config, true)?;
+    let settings = database(&config, true);
     let is_db_away = |error: &DbError| matches!(error, DbError::Unavailable(_));
     let open = || Db::open(&settings, Clock::System, || flow::new_id(&Clock::System));
     patiently(deadline, is_db_away, open).await?.close().await;

@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::lease::Lease;
 use super::{App, look, sweep};
+use crate::db::DbError;
 use crate::domain::disposition::content_disposition;
 use crate::domain::file::File;
 use crate::domain::key;
@@ -58,8 +59,8 @@ impl From<StoreError> for Stop {
     }
 }
 
-impl From<crate::db::DbError> for Stop {
-    fn from(error: crate::db::DbError) -> Self {
+impl From<DbError> for Stop {
+    fn from(error: DbError) -> Self {
         Self::Database(error.into())
     }
 }
@@ -334,20 +335,38 @@ async fn gone(
     upload_id: &str,
     count: u32,
 ) -> Result<(), Stop> {
-    match app.store.head(Bucket::Staging, staging).await? {
-        Some((size, _)) if size == ticket.size => Ok(()),
-        _ => {
-            let (id, seen) = (ticket.id, upload_id.to_owned());
-            app.db
-                .write(ticket.row(), move |books, _| {
-                    ledger::note_multipart(books, id, Some(&seen), None)
-                })
-                .await?;
-            Err(Stop::Missing(missing_parts(
-                &(1..=count).collect::<Vec<_>>(),
-            )))
-        }
+    if is_whole(app, ticket, staging).await? {
+        return Ok(());
     }
+    forget_upload(app, ticket, upload_id).await?;
+    Err(Stop::Missing(missing_parts(
+        &(1..=count).collect::<Vec<_>>(),
+    )))
+}
+
+/// Whether the declared bytes are in staging, as one object.
+pub(super) async fn is_whole(
+    app: &App,
+    ticket: &Ticket,
+    staging: &str,
+) -> Result<bool, StoreError> {
+    let found = app.store.head(Bucket::Staging, staging).await?;
+    Ok(found.is_some_and(|(size, _)| size == ticket.size))
+}
+
+/// The ticket's next sign creates another upload.
+pub(super) async fn forget_upload(
+    app: &App,
+    ticket: &Ticket,
+    upload_id: &str,
+) -> Result<(), DbError> {
+    let (id, seen) = (ticket.id, upload_id.to_owned());
+    app.db
+        .write(ticket.row(), move |books, _| {
+            ledger::note_multipart(books, id, Some(&seen), None)
+        })
+        .await?;
+    Ok(())
 }
 
 /// The first hundred missing parts by number; the client asks again for the rest.
