@@ -13,7 +13,7 @@ export function createClient({ endpoint, token, concurrency, resume = true, tran
     const desk = { api, policies, lanes, memory: remembering(resume) };
     const get = async (path) => objectOf(await api.call("GET", path));
     function upload(what, options) {
-        if (!(what instanceof Blob))
+        if (Symbol.iterator in what)
             return new FileQueue(desk, what, options);
         return new FileUpload(desk, what, options, null, options.concurrency ? new Lanes(options.concurrency) : lanes);
     }

@@ -1,7 +1,10 @@
 /** Requests at a time before anything is measured. */
 export declare const FIRST = 4;
-/** Browsers open six HTTP/1.1 connections a host; a request that waits for a seventh ages its URL and looks stalled. */
-export declare const MOST = 6;
+/**
+ * Browsers open six HTTP/1.1 connections a host: a request that waits for a seventh ages its URL and
+ * looks stalled. One is left for the broker, which may be the same host.
+ */
+export declare const MOST = 5;
 /** What came of a request that leaves its lane. */
 export interface Passed {
     /** That arrived. */
@@ -25,7 +28,7 @@ export declare class Lanes {
 }
 /**
  * Lanes that look for the number with the best throughput: one more for as long as that brings a
- * tenth, one fewer when it cost a tenth, half of them after trouble.
+ * tenth, then back by one; half of them after trouble.
  */
 export declare class AdaptiveLanes extends Lanes {
     #private;

@@ -1,8 +1,11 @@
 import { cancelled } from "./errors.js";
 /** Requests at a time before anything is measured. */
 export const FIRST = 4;
-/** Browsers open six HTTP/1.1 connections a host; a request that waits for a seventh ages its URL and looks stalled. */
-export const MOST = 6;
+/**
+ * Browsers open six HTTP/1.1 connections a host: a request that waits for a seventh ages its URL and
+ * looks stalled. One is left for the broker, which may be the same host.
+ */
+export const MOST = 5;
 /** So many at a time; the rest wait in line. */
 export class Lanes {
     #limit;
@@ -68,23 +71,24 @@ export class Lanes {
 }
 /**
  * Lanes that look for the number with the best throughput: one more for as long as that brings a
- * tenth, one fewer when it cost a tenth, half of them after trouble.
+ * tenth, then back by one; half of them after trouble.
  */
 export class AdaptiveLanes extends Lanes {
     #bytes = 0;
     #count = 0;
     #since = null;
-    /** Bytes a millisecond with the number before. */
-    #rate = null;
-    #step = 1;
+    /** Bytes a millisecond with one lane fewer; 0: not measured. */
+    #rate = 0;
+    /** Whether the number is found. */
+    #settled = false;
     constructor() {
         super(FIRST);
     }
     learn({ bytes, trouble, now }) {
         if (trouble) {
             this.#begin(null);
-            this.#rate = null;
-            this.#step = 1;
+            this.#rate = 0;
+            this.#settled = false;
             this.limit = Math.ceil(this.limit / 2);
             return;
         }
@@ -95,16 +99,16 @@ export class AdaptiveLanes extends Lanes {
             return this.#begin(now);
         this.#bytes += bytes;
         this.#count += 1;
-        if (this.#count < 2 * this.limit || now === this.#since)
+        if (this.#settled || this.#count < 2 * this.limit || now === this.#since)
             return;
         const rate = this.#bytes / (now - this.#since);
-        const gain = rate / (this.#rate ?? 0);
+        const better = rate > this.#rate * 1.1;
+        this.#settled = !better || this.limit === MOST;
         this.#rate = rate;
-        if (gain < 0.9)
-            this.#step = -this.#step;
-        if (gain < 0.9 || gain > 1.1) {
-            this.limit = Math.min(MOST, Math.max(1, this.limit + this.#step));
-        }
+        if (!better)
+            this.limit -= 1;
+        else if (this.limit < MOST)
+            this.limit += 1;
         this.#begin(now);
     }
     #begin(now) {

@@ -253,7 +253,7 @@ var init_lanes = __esm({
     "use strict";
     init_errors();
     FIRST = 4;
-    MOST = 6;
+    MOST = 5;
     Lanes = class {
       #limit;
       #line = [];
@@ -315,17 +315,18 @@ var init_lanes = __esm({
       #bytes = 0;
       #count = 0;
       #since = null;
-      /** Bytes a millisecond with the number before. */
-      #rate = null;
-      #step = 1;
+      /** Bytes a millisecond with one lane fewer; 0: not measured. */
+      #rate = 0;
+      /** Whether the number is found. */
+      #settled = false;
       constructor() {
         super(FIRST);
       }
       learn({ bytes, trouble, now }) {
         if (trouble) {
           this.#begin(null);
-          this.#rate = null;
-          this.#step = 1;
+          this.#rate = 0;
+          this.#settled = false;
           this.limit = Math.ceil(this.limit / 2);
           return;
         }
@@ -333,14 +334,13 @@ var init_lanes = __esm({
         if (this.#since === null) return this.#begin(now);
         this.#bytes += bytes;
         this.#count += 1;
-        if (this.#count < 2 * this.limit || now === this.#since) return;
+        if (this.#settled || this.#count < 2 * this.limit || now === this.#since) return;
         const rate = this.#bytes / (now - this.#since);
-        const gain = rate / (this.#rate ?? 0);
+        const better = rate > this.#rate * 1.1;
+        this.#settled = !better || this.limit === MOST;
         this.#rate = rate;
-        if (gain < 0.9) this.#step = -this.#step;
-        if (gain < 0.9 || gain > 1.1) {
-          this.limit = Math.min(MOST, Math.max(1, this.limit + this.#step));
-        }
+        if (!better) this.limit -= 1;
+        else if (this.limit < MOST) this.limit += 1;
         this.#begin(now);
       }
       #begin(now) {
@@ -718,7 +718,12 @@ function openDatabase() {
   return new Promise((resolve, reject) => {
     const opening = indexedDB.open(DATABASE, 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore(STORE).createIndex("expires", "expires");
-    opening.onsuccess = () => resolve(opening.result);
+    opening.onsuccess = () => {
+      const database = opening.result;
+      database.onversionchange = () => database.close();
+      resolve(database);
+    };
+    setTimeout(() => reject(new Error("no answer")), PATIENCE);
     opening.onerror = () => reject(opening.error);
     opening.onblocked = () => reject(new Error("blocked"));
   });
@@ -741,7 +746,7 @@ function request(asked) {
     asked.onerror = () => reject(asked.error);
   });
 }
-var DATABASE, STORE, EDGE, ECHO, NOWHERE;
+var DATABASE, STORE, EDGE, ECHO, PATIENCE, NOWHERE;
 var init_resume = __esm({
   "src/resume.ts"() {
     "use strict";
@@ -751,6 +756,7 @@ var init_resume = __esm({
     STORE = "uploads";
     EDGE = 64 * 1024;
     ECHO = 6e5;
+    PATIENCE = 3e3;
     NOWHERE = { ticket: null, ours: false, keep() {
     }, async end() {
     } };
@@ -1502,7 +1508,7 @@ function createClient({ endpoint, token, concurrency, resume = true, transport =
   const desk = { api, policies, lanes, memory: remembering(resume) };
   const get = async (path) => objectOf(await api.call("GET", path));
   function upload(what, options) {
-    if (!(what instanceof Blob)) return new FileQueue(desk, what, options);
+    if (Symbol.iterator in what) return new FileQueue(desk, what, options);
     return new FileUpload(desk, what, options, null, options.concurrency ? new Lanes(options.concurrency) : lanes);
   }
   return {

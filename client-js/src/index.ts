@@ -44,7 +44,7 @@ export function createClient({ endpoint, token, concurrency, resume = true, tran
   function upload(file: Blob, options: UploadOptions): Upload;
   function upload(files: Iterable<Blob>, options: QueueOptions): FileQueue;
   function upload(what: Blob | Iterable<Blob>, options: UploadOptions & QueueOptions): Upload | FileQueue {
-    if (!(what instanceof Blob)) return new FileQueue(desk, what, options);
+    if (Symbol.iterator in what) return new FileQueue(desk, what, options);
     return new FileUpload(desk, what, options, null, options.concurrency ? new Lanes(options.concurrency) : lanes);
   }
 

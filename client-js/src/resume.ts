@@ -14,6 +14,8 @@ const STORE = "uploads";
 const EDGE = 64 * 1024;
 /** Milliseconds for which the outcome of an upload is kept for a tab that waited for it. */
 const ECHO = 600_000;
+/** Milliseconds for which uploads wait for a database that does not open: some browsers never say so. */
+const PATIENCE = 3000;
 
 /** The browser's memory, without what has had its time; null when there is none. */
 export async function openMemory(now: () => number = Date.now): Promise<Memory | null> {
@@ -116,7 +118,13 @@ function openDatabase(): Promise<IDBDatabase> {
   return new Promise((resolve, reject) => {
     const opening = indexedDB.open(DATABASE, 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore(STORE).createIndex("expires", "expires");
-    opening.onsuccess = () => resolve(opening.result);
+    opening.onsuccess = () => {
+      const database = opening.result;
+      // Who clears this site's data need not wait for the tab to close.
+      database.onversionchange = () => database.close();
+      resolve(database);
+    };
+    setTimeout(() => reject(new Error("no answer")), PATIENCE);
     opening.onerror = () => reject(opening.error);
     opening.onblocked = () => reject(new Error("blocked"));
   });

@@ -12,7 +12,7 @@ export interface ClientOptions {
   token: Token;
   /**
    * Requests to storage at a time, over all uploads of the client. Default: begins with 4 and
-   * follows the measured throughput, between 1 and 6.
+   * follows the measured throughput, between 1 and 5.
    */
   concurrency?: number;
   /** Whether uploads go on after a reload, and wait for another tab that has the same file. Default: true. */
