@@ -12,7 +12,7 @@ use putgate::flow::App;
 use putgate::http::auth::{AuthSettings, Verifier};
 use putgate::http::layers::{self, ShellSettings};
 use putgate::http::server::{self, Limits};
-use putgate::http::{Router, Shared, routes};
+use putgate::http::{Router, Shared, notifications, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -40,8 +40,10 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|e| Failure::broken(format!("server.listen {}: {e}", config.server.listen)))?;
+    let verifier = verifier(&config)?;
+    keep_keys(&app, &verifier).await;
     let router = layers::wrap(
-        router(&config, &app)?,
+        router(&config, &app, &verifier),
         &ShellSettings::for_origins(&config.server.allowed_origins),
     );
     reload_on_hangup(&app, path)?;
@@ -55,7 +57,6 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
 fn idle(config: &Config) -> impl Iterator<Item = &'static str> {
     [
         ("webhook", config.webhook.is_some()),
-        ("notifications", config.notifications.secret.is_some()),
         ("server.admin_listen", config.server.admin_listen.is_some()),
     ]
     .into_iter()
@@ -79,22 +80,21 @@ async fn refuse_copying_uploads(app: &App) -> Done {
 }
 
 /// The API, without its shell.
-pub(super) fn router(config: &Config, app: &Arc<App>) -> Result<Router, Failure> {
-    Ok(routes(Shared {
+pub(super) fn router(config: &Config, app: &Arc<App>, verifier: &Arc<Verifier>) -> Router {
+    let api = routes(Shared {
         app: Arc::clone(app),
-        verifier: Arc::new(verifier(config)?),
-    }))
+        verifier: Arc::clone(verifier),
+    });
+    match &config.notifications.secret {
+        Some(secret) => api.merge(notifications::routes(Arc::clone(app), secret.clone())),
+        None => api,
+    }
 }
 
 /// Whose tokens are believed.
-pub(super) fn verifier(config: &Config) -> Result<Verifier, Failure> {
+pub(super) fn verifier(config: &Config) -> Result<Arc<Verifier>, Failure> {
     let auth = &config.auth;
-    if auth.jwks_url.is_some() {
-        return Err(Failure::wrong(
-            "auth.jwks_url: this release reads public_key_files and hs256_secret_files only",
-        ));
-    }
-    Verifier::new(AuthSettings {
+    let settings = AuthSettings {
         hs256_secrets: auth.hs256_secrets.clone(),
         public_keys: auth.public_keys.iter().map(|key| key.pem.clone()).collect(),
         issuer: auth.issuer.clone(),
@@ -103,8 +103,27 @@ pub(super) fn verifier(config: &Config) -> Result<Verifier, Failure> {
         tenant_claim: auth.tenant_claim.clone(),
         scope_claim: auth.scope_claim.clone(),
         default_scope: auth.default_scope.clone(),
-    })
-    .map_err(|why| Failure::wrong(format!("auth: {why}")))
+    };
+    Verifier::with_jwks(settings, auth.jwks_url.as_deref())
+        .map(Arc::new)
+        .map_err(|why| Failure::wrong(format!("auth: {why}")))
+}
+
+/// Fetches the published keys, and again when they are due. When they cannot be had, the
+/// server starts all the same: other keys may do, and the endpoint may come back.
+async fn keep_keys(app: &Arc<App>, verifier: &Arc<Verifier>) {
+    verifier.tend(app.clock.now()).await;
+    let (app, verifier) = (Arc::clone(app), Arc::clone(verifier));
+    tokio::spawn(async move {
+        let mut stop = app.stopping();
+        while !*stop.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                changed = stop.changed() => if changed.is_err() { return },
+            }
+            verifier.tend(app.clock.now()).await;
+        }
+    });
 }
 
 /// SIGHUP reads the slots anew; an invalid file changes nothing.

@@ -161,7 +161,7 @@ pub struct Auth {
     pub hs256_secrets: Vec<Secret>,
     /// PEM public keys; any of them verifies.
     pub public_keys: Vec<PublicKey>,
-    /// Where a JWK set is fetched; never together with HS256 secrets.
+    /// Where a JWK set is fetched; only its public keys are taken, beside the files'.
     pub jwks_url: Option<String>,
     /// The `iss` a token must have; absent: not looked at.
     pub issuer: Option<String>,

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::lease::Lease;
+use super::turns::Share;
 use super::{App, look, sweep};
 use crate::domain::disposition::content_disposition;
 use crate::domain::file::File;
@@ -64,13 +65,29 @@ impl From<crate::db::DbError> for Stop {
     }
 }
 
-/// Runs one attempt on a ticket. It runs to its end even if the caller goes away.
+/// Runs one attempt for the worker. It runs to its end even if the caller goes away. Busy
+/// also means that too many wait for a turn.
 pub async fn attempt(app: &Arc<App>, id: Id) -> Outcome {
+    in_turn(app, id, None).await
+}
+
+/// The same on behalf of the ticket's tenant, whose share of the turns it uses.
+pub async fn attempt_on(app: &Arc<App>, ticket: &Ticket) -> Outcome {
+    in_turn(app, ticket.id, Some(ticket.tenant.clone())).await
+}
+
+async fn in_turn(app: &Arc<App>, id: Id, share: Share) -> Outcome {
+    // Before anything is spawned: who asks again and again without waiting piles nothing up.
+    let Some(mut place) = app.turns.enter(id, share) else {
+        return Outcome::Busy;
+    };
     let app = Arc::clone(app);
     tokio::spawn(async move {
-        // Waiting here holds no lease. The semaphore is never closed.
-        let _turn = app.turns.acquire().await;
-        run(&app, id).await
+        // Waiting here holds no lease.
+        place.turn().await;
+        let outcome = run(&app, id).await;
+        drop(place);
+        outcome
     })
     .await
     .unwrap_or_else(|_| Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off")))
