@@ -112,6 +112,7 @@ fn server<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> (Server, Vec<Address
         admin_listen,
         public_url: public_url.as_ref().map(Address::text),
         allowed_origins: pages.iter().map(Address::text_of_origin).collect(),
+        worker: r.value_or(s, "worker", &FLAG, true),
         log: r.value_or(s, "log", &LOG, LogFormat::Json),
         log_filter: r.value_or(s, "log_filter", &LOG_FILTER, DEFAULT_FILTER.into()),
     };

@@ -325,6 +325,14 @@ async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), 
                WHERE state <> 'pending' AND settled_at < $1 LIMIT 500)",
         )
         .bind(before.millis()),
+        // The condition is on the row itself, not on what was read before: an account that is
+        // used again meanwhile stays.
+        Forget::EmptyUsage(after, until) => sqlx::query(
+            "DELETE FROM usage WHERE account > $1 AND account <= $2 \
+               AND open = 0 AND files = 0 AND reserved = 0 AND stored = 0",
+        )
+        .bind(after.as_str())
+        .bind(until.as_str()),
         Forget::TurnOf(id, until) => {
             sqlx::query("UPDATE tickets SET next_check_at = $1 WHERE id = $2 AND state = 'open'")
                 .bind(until.millis())

@@ -36,6 +36,8 @@ pub enum Outcome {
     Again,
     /// The store or the database did not do its part; the ticket stays open.
     Unavailable(Problem),
+    /// The store has the object and refuses to let it be read; the ticket stays open.
+    Unreadable(Box<Ticket>, Problem),
     /// There is no such ticket.
     Unknown,
 }
@@ -45,6 +47,8 @@ enum Stop {
     Missing(Problem),
     Again,
     Trouble(StoreError),
+    /// The store refused the first read of the staging object.
+    Unreadable(StoreError),
     Database(Problem),
     /// The ticket closed under the attempt.
     Lost(Box<Ticket>),
@@ -116,7 +120,7 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
         Err(stop) => {
             let note = match &stop {
                 Stop::Missing(problem) | Stop::Database(problem) => problem.to_string(),
-                Stop::Trouble(error) => error.to_string(),
+                Stop::Trouble(error) | Stop::Unreadable(error) => error.to_string(),
                 Stop::Again | Stop::Lost(_) => "the bytes changed while they were judged".into(),
             };
             release(app, &ticket, &note).await;
@@ -126,6 +130,7 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
                     tracing::warn!(ticket = %id, %error, "an attempt met trouble at the store");
                     Outcome::Unavailable(error.into())
                 }
+                Stop::Unreadable(error) => Outcome::Unreadable(Box::new(ticket), error.into()),
                 Stop::Database(problem) => Outcome::Unavailable(problem),
                 Stop::Again | Stop::Lost(_) => Outcome::Again,
             }
@@ -174,6 +179,7 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
             let detail = "nothing has arrived under this ticket yet";
             return Err(Stop::Missing(Problem::new(Code::ObjectMissing, detail)));
         }
+        Err(error @ StoreError::Refused(_)) => return Err(Stop::Unreadable(error)),
         Err(error) => return Err(error.into()),
     };
     let accepted = match &first.verdict {

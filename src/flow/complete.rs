@@ -71,7 +71,9 @@ pub async fn complete(
                 }
                 ticket = look::own_ticket(app, caller, id).await?;
             }
-            Outcome::Unavailable(problem) => return Err(problem),
+            Outcome::Unavailable(problem) | Outcome::Unreadable(_, problem) => {
+                return Err(problem);
+            }
             Outcome::Unknown => return Err(Problem::not_found()),
         }
     }

@@ -19,7 +19,7 @@ pub(super) const AT_ONCE: usize = 64;
 
 /// The tickets whose objects an event says were written to staging. Events of AWS and of
 /// stores that imitate it, `Records[].s3.bucket.name` and `.object.key`, the key encoded as
-/// in a form; and those of EventBridge, `detail.bucket.name` and `.object.key`, which can
+/// in a form; and those of `EventBridge`, `detail.bucket.name` and `.object.key`, which can
 /// send a secret. Whatever else comes names nobody.
 pub fn tickets_of(event: &Value, staging_bucket: &str) -> BTreeSet<Id> {
     let records = event["Records"].as_array().map_or(&[][..], Vec::as_slice);

@@ -179,7 +179,6 @@ impl Drop for Place {
 }
 
 #[cfg(test)]
-#[expect(clippy::unwrap_used, reason = "a test may panic")]
 mod tests {
     use super::*;
 
@@ -187,8 +186,8 @@ mod tests {
         Id::from_u128(n)
     }
 
-    fn share(name: &str) -> Share {
-        Some(Tenant::parse(name).unwrap())
+    fn tenant(name: &str) -> Tenant {
+        Tenant::parse(name).unwrap()
     }
 
     fn has_turn(turns: &Turns, n: u128) -> bool {
@@ -199,10 +198,10 @@ mod tests {
     fn one_tenant_may_use_every_turn_until_another_waits() {
         let turns = Arc::new(Turns::default());
         let mut flood: VecDeque<Place> = (0..100)
-            .map(|n| turns.enter(id(n), share("loud")).unwrap())
+            .map(|n| turns.enter(id(n), Some(tenant("loud"))).unwrap())
             .collect();
         assert!(has_turn(&turns, 63) && !has_turn(&turns, 64));
-        let quiet = turns.enter(id(1000), share("quiet")).unwrap();
+        let quiet = turns.enter(id(1000), Some(tenant("quiet"))).unwrap();
         assert!(!has_turn(&turns, 1000));
         drop(flood.pop_front());
         assert!(
@@ -221,14 +220,14 @@ mod tests {
     fn a_ticket_is_queued_for_once_and_the_queue_has_an_end() {
         let turns = Arc::new(Turns::default());
         let running: Vec<Place> = (0..64)
-            .map(|n| turns.enter(id(n), share("loud")).unwrap())
+            .map(|n| turns.enter(id(n), Some(tenant("loud"))).unwrap())
             .collect();
-        let again = turns.enter(id(0), share("loud"));
+        let again = turns.enter(id(0), Some(tenant("loud")));
         assert!(again.is_some(), "its lease decides, not the queue");
-        assert!(turns.enter(id(0), share("loud")).is_none());
+        assert!(turns.enter(id(0), Some(tenant("loud"))).is_none());
         drop(again);
         let waiting: Vec<Place> = (64..4000)
-            .filter_map(|n| turns.enter(id(n), share("loud")))
+            .filter_map(|n| turns.enter(id(n), Some(tenant("loud"))))
             .collect();
         assert_eq!(
             waiting.len(),
@@ -236,11 +235,14 @@ mod tests {
             "half of the queue for one tenant"
         );
         let others: Vec<Place> = (5000..9000)
-            .filter_map(|n| turns.enter(id(n), share(&format!("t{n}"))))
+            .filter_map(|n| turns.enter(id(n), Some(tenant(&format!("t{n}")))))
             .collect();
         assert_eq!(others.len(), WAITING / 2);
         drop(waiting);
-        assert!(turns.enter(id(64), share("loud")).is_some(), "room again");
+        assert!(
+            turns.enter(id(64), Some(tenant("loud"))).is_some(),
+            "room again"
+        );
         drop((running, others));
         assert_eq!(turns.state().free, AT_ONCE);
     }

@@ -51,7 +51,7 @@ pub struct AuthSettings {
 /// what the token's header says can only fail to match it.
 pub(super) struct Key {
     pub(super) algorithm: Algorithm,
-    pub(super) key: DecodingKey,
+    pub(super) decoding: DecodingKey,
     /// Its name in a published set; keys from files have none.
     pub(super) id: Option<String>,
 }
@@ -176,9 +176,7 @@ impl Verifier {
         let print: [u8; 32] = Sha256::digest(token).into();
         let known = self.memory().get(&print);
         if let Some(known) = known
-            && known
-                .set
-                .is_none_or(|g| set.is_some_and(|set| set.generation == g))
+            && known.by.still_holds(set)
         {
             known.life.holds(now, self.leeway).map_err(invalid)?;
             return Ok(known.caller);
@@ -197,11 +195,10 @@ impl Verifier {
         Ok(caller)
     }
 
-    /// What signed a token: `Some(None)` is a file's key, `Some(Some(generation))` a key of
-    /// that published set.
-    fn signer(&self, signed: &Signed<'_>, set: Option<&KeySet>) -> Option<Option<u64>> {
+    /// Whose key signed a token.
+    fn signer(&self, signed: &Signed<'_>, set: Option<&KeySet>) -> Option<Signer> {
         if self.keys.iter().any(|key| signed.is_by(key)) {
-            return Some(None);
+            return Some(Signer::File);
         }
         let set = set?;
         // Without a name each key has to be tried, and forging costs the sender nothing.
@@ -215,7 +212,7 @@ impl Verifier {
             .filter(|key| key.algorithm == signed.header.alg && signed.may_be_named(key))
             .take(tries)
             .any(|key| signed.is_by(key))
-            .then_some(Some(set.generation))
+            .then_some(Signer::Set(set.generation))
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -223,7 +220,7 @@ impl Verifier {
     }
 
     /// Everything that does not depend on the time.
-    fn read(&self, signed: &Signed<'_>, set: Option<u64>) -> Result<Known, String> {
+    fn read(&self, signed: &Signed<'_>, by: Signer) -> Result<Known, String> {
         let claims = signed.claims()?;
         if let Some(issuer) = &self.issuer
             && claims.get("iss").and_then(Value::as_str) != Some(issuer)
@@ -236,7 +233,7 @@ impl Verifier {
         Ok(Known {
             life: Life::of(&claims)?,
             caller: Arc::new(Caller::from_claims(&claims, &self.names)?),
-            set,
+            by,
         })
     }
 }
@@ -320,8 +317,13 @@ impl<'t> Signed<'t> {
 
     fn is_by(&self, key: &Key) -> bool {
         key.algorithm == self.header.alg
-            && jsonwebtoken::crypto::verify(self.signature, self.message, &key.key, key.algorithm)
-                .unwrap_or(false)
+            && jsonwebtoken::crypto::verify(
+                self.signature,
+                self.message,
+                &key.decoding,
+                key.algorithm,
+            )
+            .unwrap_or(false)
     }
 
     fn key_id(&self) -> Option<&str> {
@@ -413,8 +415,26 @@ impl Life {
 struct Known {
     life: Life,
     caller: Arc<Caller>,
-    /// The published set whose key signed it; a file's key is never removed.
-    set: Option<u64>,
+    by: Signer,
+}
+
+/// Whose key signed a token.
+#[derive(Clone, Copy, Debug)]
+enum Signer {
+    /// A file's, which is never removed.
+    File,
+    /// One of the published set of this generation.
+    Set(u64),
+}
+
+impl Signer {
+    /// Whether what it signed is still good, now that `set` is the published one.
+    fn still_holds(self, set: Option<&KeySet>) -> bool {
+        match self {
+            Self::File => true,
+            Self::Set(generation) => set.is_some_and(|set| set.generation == generation),
+        }
+    }
 }
 
 /// Verified tokens by their SHA-256, in two generations: what was used lately is young;
@@ -457,7 +477,7 @@ fn hs256_key(secret: &Secret) -> Result<Key, String> {
     }
     Ok(Key {
         algorithm: Algorithm::HS256,
-        key: DecodingKey::from_secret(bytes),
+        decoding: DecodingKey::from_secret(bytes),
         id: None,
     })
 }
@@ -481,7 +501,7 @@ fn public_key(pem: &[u8]) -> Result<Key, String> {
         return match size(&key) {
             65 => Ok(Key {
                 algorithm: Algorithm::ES256,
-                key,
+                decoding: key,
                 id: None,
             }),
             _ => Err("is not on the curve P-256, the only one of ES256".into()),
@@ -490,7 +510,7 @@ fn public_key(pem: &[u8]) -> Result<Key, String> {
     if let Ok(key) = DecodingKey::from_ed_pem(pem) {
         return Ok(Key {
             algorithm: Algorithm::EdDSA,
-            key,
+            decoding: key,
             id: None,
         });
     }
@@ -499,7 +519,7 @@ fn public_key(pem: &[u8]) -> Result<Key, String> {
             0..256 => Err("is an RSA key of less than 2048 bits".into()),
             _ => Ok(Key {
                 algorithm: Algorithm::RS256,
-                key,
+                decoding: key,
                 id: None,
             }),
         };

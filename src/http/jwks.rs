@@ -330,7 +330,7 @@ fn key(jwk: &Map<String, Value>) -> Option<Key> {
     }
     Some(Key {
         algorithm,
-        key,
+        decoding: key,
         id: text("kid").map(str::to_owned),
     })
 }

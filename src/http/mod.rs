@@ -7,7 +7,7 @@ pub mod problem;
 pub mod server;
 
 mod jwks;
-mod ops;
+pub mod ops;
 mod public;
 mod v1;
 
@@ -47,9 +47,10 @@ impl FromRequestParts<Shared> for Bearer {
 
 /// Every route but `dev`'s, without the shell of [`layers::wrap`].
 pub fn routes(shared: Shared) -> Router {
+    let ops = ops::routes(Arc::clone(&shared.app));
     Router::new()
         .nest("/v1", v1::routes())
-        .merge(ops::routes())
         .merge(public::routes())
         .with_state(shared)
+        .merge(ops)
 }

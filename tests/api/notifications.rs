@@ -173,7 +173,7 @@ async fn whoever_does_not_know_the_secret_is_refused_before_the_body_is_read() {
     for authorization in [
         None,
         Some(format!("Bearer {user}")),
-        Some(format!("Bearer {}x", NOTIFY_SECRET)),
+        Some(format!("Bearer {NOTIFY_SECRET}x")),
         Some(format!("Bearer {}", &NOTIFY_SECRET[1..])),
         Some(format!("Basic {NOTIFY_SECRET}")),
         Some(NOTIFY_SECRET.to_owned()),

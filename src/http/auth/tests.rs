@@ -469,7 +469,7 @@ fn the_memory_is_bounded_and_keeps_what_is_in_use() {
             nbf: None,
         },
         caller,
-        set: None,
+        by: Signer::File,
     };
     let print = |n: u32| <[u8; 32]>::from(Sha256::digest(n.to_be_bytes()));
     let mut memory = Memory::default();
