@@ -28,11 +28,11 @@ use putgate::domain::time::{Seconds, Timestamp};
 use putgate::flow::App;
 use serde_json::json;
 
-const SLOTS: &str = r#"
+const SLOTS: &str = r"
 [slots.one]
 [slots.many]
 max_entries = 100000
-"#;
+";
 
 /// A broker on PostgreSQL, or nothing to test.
 async fn broker() -> Option<TestBroker> {
