@@ -87,6 +87,7 @@ impl Broker {
             run.arg("--config")
                 .arg(&path)
                 .arg(command)
+                .env_clear()
                 .stdout(Stdio::null());
             run
         };

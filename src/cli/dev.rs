@@ -83,9 +83,10 @@ pub(super) async fn run(args: Args) -> Done {
         clock: Clock::System,
         store_url: store_url.clone(),
     };
-    let router = serve::router(&config, &app)?.merge(dev::routes(demo));
+    let verifier = serve::verifier(&config)?;
+    let router = serve::router(&config, &app, &verifier).merge(dev::routes(demo));
     let router = layers::wrap(router, &layers::ShellSettings::for_origins(&origins));
-    let served = serve::serve(app, listener, router, |_| {
+    let served = serve::serve(app, listener, router, true, |_| {
         print(&json!({"url": format!("http://{address}"), "store_url": store_url}).to_string());
     })
     .await;

@@ -50,7 +50,13 @@ enum Command {
     /// Broker, database, S3 server and demo page in one process, for development.
     Dev(dev::Args),
     /// Serve the API and work in the background.
-    Serve,
+    Serve {
+        /// Leave the background work to `putgate worker`.
+        #[arg(long)]
+        no_worker: bool,
+    },
+    /// Do the background work alone, beside `serve --no-worker`; needs PostgreSQL for that.
+    Worker,
     /// Bring the database's schema up to date, and make the buckets and their rules.
     Setup(setup::Args),
     /// Print the effective configuration with the origin of each value, or every mistake in it.
@@ -123,8 +129,11 @@ pub fn run(cli: Cli) -> ExitCode {
                 "--config: `dev` has a configuration of its own and reads no file",
             )),
         },
-        Command::Serve => {
-            load(path).and_then(|config| start(serve::run(config, cli.config.clone())))
+        Command::Serve { no_worker } => {
+            load(path).and_then(|config| start(serve::run(config, cli.config.clone(), no_worker)))
+        }
+        Command::Worker => {
+            load(path).and_then(|config| start(serve::work(config, cli.config.clone())))
         }
         Command::Setup(args) => setup::run(&args, path),
         Command::Check => load(path).and_then(|config| check(&config)),

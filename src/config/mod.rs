@@ -55,12 +55,14 @@ pub struct Config {
 pub struct Server {
     /// Where the API listens; default `127.0.0.1:3000`.
     pub listen: SocketAddr,
-    /// Where `/metrics` listens; absent: nowhere.
+    /// Where `/livez` and `/readyz` also answer, apart from the API; absent: nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// The API's address as browsers see it, with its path and without a trailing slash.
     pub public_url: Option<String>,
     /// Exact origins (`scheme://host[:port]`, lower case, no default port) that may call the API.
     pub allowed_origins: Vec<String>,
+    /// Whether `serve` also does the worker's work; default true.
+    pub worker: bool,
     /// How log lines look; default JSON.
     pub log: LogFormat,
     /// Which log lines are written, as `tracing` filters them; default [`crate::logging::DEFAULT_FILTER`].
@@ -161,7 +163,7 @@ pub struct Auth {
     pub hs256_secrets: Vec<Secret>,
     /// PEM public keys; any of them verifies.
     pub public_keys: Vec<PublicKey>,
-    /// Where a JWK set is fetched; never together with HS256 secrets.
+    /// Where a JWK set is fetched; only its public keys are taken, beside the files'.
     pub jwks_url: Option<String>,
     /// The `iss` a token must have; absent: not looked at.
     pub issuer: Option<String>,

@@ -112,6 +112,7 @@ fn server<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> (Server, Vec<Address
         admin_listen,
         public_url: public_url.as_ref().map(Address::text),
         allowed_origins: pages.iter().map(Address::text_of_origin).collect(),
+        worker: r.value_or(s, "worker", &FLAG, true),
         log: r.value_or(s, "log", &LOG, LogFormat::Json),
         log_filter: r.value_or(s, "log_filter", &LOG_FILTER, DEFAULT_FILTER.into()),
     };
@@ -385,15 +386,7 @@ fn auth<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Auth {
         });
     }
     let jwks_url = r.value(s, "jwks_url", &SAFE_URL).map(|url| url.text());
-    let [has_hs256, has_public, has_jwks] =
-        ["hs256_secret_files", "public_key_files", "jwks_url"].map(|key| r.has(s, key));
-    if has_hs256 && has_jwks {
-        r.refuse(
-            s,
-            "jwks_url",
-            "hs256_secret_files is given too, and a fetched key must never serve as a shared secret. Keep one of them.",
-        );
-    }
+    let [has_public, has_jwks] = ["public_key_files", "jwks_url"].map(|key| r.has(s, key));
     let has_any = !hs256_secrets.is_empty() || !public_keys.is_empty() || has_jwks;
     if !has_any && r.is_sound(s, &["hs256_secret_files", "public_key_files"]) {
         let key = if has_public {

@@ -600,10 +600,6 @@ fn each_mistake_is_named_with_its_fix() {
             "auth.public_key_files = \"secrets/jwt\": holds no PEM public key. It must begin with -----BEGIN PUBLIC KEY-----.",
         ),
         (
-            &[("auth", "jwks_url = \"https://id.example.com/jwks\"")],
-            "auth.jwks_url: hs256_secret_files is given too, and a fetched key must never serve as a shared secret. Keep one of them.",
-        ),
-        (
             &[
                 ("auth", "hs256_secret_files ="),
                 ("auth", "jwks_url = \"http://id.example.com/jwks\""),

@@ -21,30 +21,30 @@ const REMEMBER: Seconds = Seconds(24 * 3600);
 
 /// The rows that a batch of decisions may touch.
 #[derive(Default)]
-struct Wanted {
-    accounts: BTreeSet<Account>,
+struct Wanted<'f> {
+    accounts: BTreeSet<&'f Account>,
     tickets: BTreeSet<Id>,
     files: BTreeSet<Id>,
-    cooling: BTreeSet<(Tenant, Owner)>,
-    giving_way: BTreeMap<Scope, GivingWay>,
-    retiring: BTreeSet<Scope>,
-    remembered: BTreeSet<IdempotencyKey>,
+    cooling: BTreeSet<&'f (Tenant, Owner)>,
+    giving_way: BTreeMap<&'f Scope, GivingWay>,
+    retiring: BTreeSet<&'f Scope>,
+    remembered: BTreeSet<&'f IdempotencyKey>,
 }
 
-impl Wanted {
+impl<'f> Wanted<'f> {
     /// `again`: what was to be inserted may be there, after an outcome that nobody knows.
-    fn of(footprints: &[&Footprint], again: bool) -> Self {
+    fn of(footprints: &[&'f Footprint], again: bool) -> Self {
         let mut all = Self::default();
         for footprint in footprints {
-            all.accounts.extend(footprint.accounts.iter().cloned());
+            all.accounts.extend(&footprint.accounts);
             all.tickets.extend(&footprint.tickets);
             all.files.extend(&footprint.files);
-            all.cooling.extend(footprint.cooling.clone());
-            all.retiring.extend(footprint.oldest_files.clone());
-            all.remembered.extend(footprint.idempotency.clone());
+            all.cooling.extend(&footprint.cooling);
+            all.retiring.extend(&footprint.oldest_files);
+            all.remembered.extend(&footprint.idempotency);
             if let Some(more) = &footprint.giving_way {
                 all.giving_way
-                    .entry(more.scope.clone())
+                    .entry(&more.scope)
                     .and_modify(|one| {
                         one.keep = one.keep.min(more.keep);
                         one.incoming += more.incoming;
@@ -107,14 +107,14 @@ pub(super) const HOLDINGS: &str = "SELECT \
 async fn load_holdings(
     conn: &mut Conn,
     books: &mut Books,
-    accounts: &BTreeSet<Account>,
-    cooling: &BTreeSet<(Tenant, Owner)>,
+    accounts: &BTreeSet<&Account>,
+    cooling: &BTreeSet<&(Tenant, Owner)>,
     now: Timestamp,
 ) -> Result<(), DbError> {
     if accounts.is_empty() && cooling.is_empty() {
         return Ok(());
     }
-    let keys: Vec<&str> = accounts.iter().map(Account::as_str).collect();
+    let keys: Vec<&str> = accounts.iter().map(|a| a.as_str()).collect();
     let statement = sql(HOLDINGS)
         .bind(json!(keys).to_string())
         .bind(json!(cooling).to_string())
@@ -125,7 +125,7 @@ async fn load_holdings(
     let (held, counted): (&str, &str) = (row.get("held")?, row.get("counted")?);
     let wrong = |why: serde_json::Error| DbError::Inconsistent(format!("usage: {why}"));
     for account in accounts {
-        books.load_usage(account.clone(), Usage::default());
+        books.load_usage((*account).clone(), Usage::default());
     }
     let held: Vec<(String, i64, i64, i64, i64)> = serde_json::from_str(held).map_err(wrong)?;
     for (account, open, files, reserved, stored) in held {
@@ -258,6 +258,7 @@ async fn load_retiring(
             books.load_file(file);
         }
     }
+    let accounts = accounts.iter().collect();
     load_holdings(conn, books, &accounts, &BTreeSet::new(), now).await
 }
 

@@ -405,6 +405,15 @@ async fn forget(conn: &mut Conn, what: &Forget) -> Result<(), DbError> {
                WHERE state <> 'pending' AND settled_at < $1 LIMIT 500{skip})"
         ))
         .bind(before.millis()),
+        // The condition is on the row itself, not on what was read before: an account that is
+        // used again meanwhile stays.
+        Forget::EmptyUsage(after, until) => sql(format!(
+            "DELETE FROM usage WHERE account IN (SELECT account FROM usage \
+               WHERE account > $1 AND account <= $2 \
+                 AND open = 0 AND files = 0 AND reserved = 0 AND stored = 0{skip})"
+        ))
+        .bind(after.as_str())
+        .bind(until.as_str()),
         Forget::TurnOf(id, until) => sql(format!(
             "UPDATE tickets SET next_check_at = $1 \
                WHERE id IN (SELECT id FROM tickets WHERE id = $2 AND state = 'open'{skip})"

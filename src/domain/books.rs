@@ -174,6 +174,8 @@ pub enum Forget {
     EventsSettledBefore(Timestamp),
     /// Idempotent mints.
     MintsBefore(Timestamp),
+    /// Accounts that hold nothing, after the first and up to the second.
+    EmptyUsage(String, String),
     /// Not a row but its turn: an open ticket that cannot be read is looked at again then.
     TurnOf(Id, Timestamp),
 }

@@ -15,6 +15,12 @@ pub const FIRST_LOOK: Seconds = Seconds(60);
 /// may land late.
 pub const GRACE: Seconds = Seconds(300);
 
+/// When the worker looks again after trouble that is not the ticket's.
+pub const AFTER_TROUBLE: Seconds = Seconds(60);
+/// How long past its grace a ticket stays open whose object the store will not let be read,
+/// though it lets others: time for a human to see why.
+pub const UNREADABLE_GRACE: Seconds = Seconds(24 * 3600);
+
 /// How many attempts a ticket remembers.
 pub const REMEMBERED_ATTEMPTS: usize = 32;
 /// How far apart the store's clock and the database's may be before objects look older
@@ -184,6 +190,11 @@ impl Ticket {
     /// Whether an absent object ends it now.
     pub fn is_past_grace(&self, now: Timestamp) -> bool {
         now >= self.expires_at.plus(GRACE)
+    }
+
+    /// Whether an object that cannot be read ends it now, if it is the object's fault.
+    pub fn is_past_help(&self, now: Timestamp) -> bool {
+        now >= self.expires_at.plus(GRACE).plus(UNREADABLE_GRACE)
     }
 
     /// When the worker looks again after `checks` looks: one minute, doubling to an hour,

@@ -8,11 +8,13 @@ pub mod complete;
 pub mod delete;
 pub mod look;
 pub mod mint;
+pub mod notify;
 pub mod sign;
 pub mod sweep;
 
 mod attempt;
 mod lease;
+mod turns;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -29,10 +31,7 @@ use crate::domain::slot::Slot;
 use crate::domain::time::Seconds;
 use crate::store::{Store, StoreError};
 
-pub use attempt::{Outcome, attempt};
-
-/// How many attempts run at once; more wait for their turn.
-const ATTEMPTS_AT_ONCE: usize = 64;
+pub use attempt::{Outcome, attempt, attempt_on};
 
 /// The slots by name.
 pub type Slots = BTreeMap<SlotName, Slot>;
@@ -54,8 +53,9 @@ pub struct App {
     pub retention: Seconds,
     closed: broadcast::Sender<Id>,
     stopping: watch::Sender<bool>,
-    /// Attempts at a time: each holds at most 128 KiB of an object and one store call.
-    turns: Semaphore,
+    turns: Arc<turns::Turns>,
+    /// Notifications that are followed at this time.
+    notices: Arc<Semaphore>,
 }
 
 impl App {
@@ -78,7 +78,8 @@ impl App {
             retention,
             closed,
             stopping: watch::Sender::new(false),
-            turns: Semaphore::new(ATTEMPTS_AT_ONCE),
+            turns: Arc::default(),
+            notices: Arc::new(Semaphore::new(notify::AT_ONCE)),
         })
     }
 

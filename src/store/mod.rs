@@ -254,7 +254,8 @@ impl Store {
             .get(final_key, content_disposition, content_type, ttl, now)
     }
 
-    fn name(&self, bucket: Bucket) -> &str {
+    /// A bucket's name at the store.
+    pub fn name(&self, bucket: Bucket) -> &str {
         match bucket {
             Bucket::Staging => &self.0.staging_bucket,
             Bucket::Files => &self.0.files_bucket,

@@ -11,6 +11,7 @@ mod complete;
 mod files;
 mod idempotency;
 mod limits;
+mod notifications;
 mod shell;
 mod tickets;
 mod who;

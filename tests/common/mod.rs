@@ -25,13 +25,16 @@ use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit};
 use putgate::http::auth::{AuthSettings, Verifier, mint_token};
 use putgate::http::layers::{self, ShellSettings};
-use putgate::http::{Shared, routes};
+use putgate::http::{Shared, notifications, routes};
 use putgate::store::{Key, Settings, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 /// The HS256 secret of every test.
 pub const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
+
+/// The bearer secret of the store's notifications in every test.
+pub const NOTIFY_SECRET: &str = "a-secret-of-the-store-for-tests";
 
 /// Slots of all kinds. Tests that need another add it as TOML.
 pub const SLOTS: &str = r#"
@@ -284,7 +287,9 @@ pub fn router(app: &Arc<App>) -> Router {
         allowed_origins: vec!["https://app.example.com".parse().unwrap()],
         ..ShellSettings::default()
     };
-    layers::wrap(routes(shared), &shell)
+    let secret = Secret::new(NOTIFY_SECRET);
+    let told = notifications::routes(Arc::clone(app), secret);
+    layers::wrap(routes(shared).merge(told), &shell)
 }
 
 /// A devstore under `dir` with the buckets and keys of every test.

@@ -197,6 +197,14 @@ impl Server {
         server
     }
 
+    /// `putgate worker` with this configuration; ready when its log says so.
+    #[track_caller]
+    pub fn worker(config: &Path) -> Self {
+        let worker = Self::spawn(&["--config".as_ref(), config.as_os_str(), "worker".as_ref()]);
+        worker.wait_for_log("\"working\"");
+        worker
+    }
+
     /// Everything on stdout so far.
     pub fn stdout(&self) -> Vec<String> {
         lock(&self.out.seen).clone()

@@ -29,13 +29,14 @@ use crate::domain::time::Timestamp;
 pub(super) async fn fill(
     connection: &mut PgConnection,
     books: &mut Books,
-    wanted: &Wanted,
+    wanted: &Wanted<'_>,
     time: &Time,
 ) -> Result<Timestamp, DbError> {
-    let mut accounts = wanted.accounts.clone();
+    let mut accounts: BTreeSet<Account> = wanted.accounts.iter().copied().cloned().collect();
     // Files of any ref may have to go: their accounts are locked in order with all others,
     // so they are looked for before, and once more after.
-    let every_ref = wanted.retiring.iter().filter(|s| s.reference.is_none());
+    let scopes = || wanted.retiring.iter().copied();
+    let every_ref = scopes().filter(|scope| scope.reference.is_none());
     let before = live_files(connection, every_ref).await?;
     accounts.extend(before.into_iter().map(|(_, account)| account));
     lock_accounts(connection, &accounts).await?;
@@ -45,7 +46,7 @@ pub(super) async fn fill(
     for row in lock_rows(connection, "tickets", rows::TICKET, &tickets).await? {
         books.load_ticket(rows::ticket(&row)?);
     }
-    let retiring = live_files(connection, wanted.retiring.iter()).await?;
+    let retiring = live_files(connection, scopes()).await?;
     let retiring: BTreeSet<Id> = retiring.into_iter().map(|(id, _)| id).collect();
     let mut files = wanted.files.clone();
     files.extend(&retiring);
@@ -123,7 +124,10 @@ pub(in crate::db) const GIVING_WAY: &str = "SELECT t.id \
            AND owner = s.owner AND ref IS NULL AND s.ref IS NULL ORDER BY created_at, id \
            LIMIT greatest(0, least(u.open, u.open + s.incoming - s.keep)))) AS t";
 
-async fn giving_way(connection: &mut PgConnection, wanted: &Wanted) -> Result<Vec<Id>, DbError> {
+async fn giving_way(
+    connection: &mut PgConnection,
+    wanted: &Wanted<'_>,
+) -> Result<Vec<Id>, DbError> {
     if wanted.giving_way.is_empty() {
         return Ok(Vec::new());
     }
@@ -258,7 +262,7 @@ pub(in crate::db) fn reading_sql() -> String {
 async fn read(
     connection: &mut PgConnection,
     books: &mut Books,
-    wanted: &Wanted,
+    wanted: &Wanted<'_>,
     accounts: &BTreeSet<Account>,
     time: &Time,
 ) -> Result<Timestamp, DbError> {
@@ -302,7 +306,7 @@ async fn read(
             }
             _ => {
                 if let Some(key) = mints().nth(place) {
-                    books.load_remembered(key.clone(), remembered(&row)?);
+                    books.load_remembered((*key).clone(), remembered(&row)?);
                 }
             }
         }
