@@ -60,7 +60,8 @@ function row(page, name) {
 
 async function state(element, wanted) {
   try {
-    await element.and(element.page().locator(`[data-state="${wanted}"]`)).waitFor();
+    // The dialog closes by itself when all is well.
+    await element.and(element.page().locator(`[data-state="${wanted}"]`)).waitFor({ state: "attached" });
   } catch (error) {
     throw new Error(`not ${wanted}: ${await element.innerText().catch(() => "nothing")}`, { cause: error });
   }
