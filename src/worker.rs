@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::domain::problem::Problem;
 use crate::flow::App;
+use crate::flow::deliver;
 use crate::flow::sweep::{self, Swept};
 use crate::store::Bucket;
 
@@ -54,6 +55,8 @@ enum Pass {
     Purge,
     /// A page of each bucket, and rows past their time.
     Walk,
+    /// Send events; also as soon as one is written.
+    Deliver,
 }
 
 impl Pass {
@@ -61,6 +64,7 @@ impl Pass {
         match self {
             Self::Look | Self::Clean | Self::Unclaimed | Self::Purge => POLL,
             Self::Walk => WALK,
+            Self::Deliver => deliver::POLL,
         }
     }
 
@@ -72,6 +76,8 @@ impl Pass {
             Self::Unclaimed => sweep::end_unclaimed_files(app).await,
             Self::Purge => sweep::purge_tombstones(app).await,
             Self::Walk => Ok(walk_once(app).await?.deleted.len()),
+            // It says itself what is worth a line.
+            Self::Deliver => deliver::deliver(app).await.map(|_| 0),
         }
     }
 }
@@ -84,6 +90,7 @@ pub async fn run(app: Arc<App>) {
         keep(&app, Pass::Unclaimed),
         keep(&app, Pass::Purge),
         keep(&app, Pass::Walk),
+        keep(&app, Pass::Deliver),
     );
 }
 
@@ -105,6 +112,7 @@ async fn keep(app: &Arc<App>, pass: Pass) {
         };
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
+            () = app.db.told(), if matches!(pass, Pass::Deliver) => {}
             changed = stop.changed() => if changed.is_err() { return },
         }
     }

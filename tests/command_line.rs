@@ -240,10 +240,7 @@ async fn serve_names_what_is_configured_in_vain() {
     let (site, _store) = site().await;
     let secret = "0123456789abcdef0123456789abcdef";
     std::fs::write(site.dir.path().join("webhook"), secret).unwrap();
-    let more = format!(
-        "{SLOTS}\n[webhook]\nurl = \"https://app.example.com/hook\"\n\
-         secret_files = [\"webhook\"]\n[notifications]\nsecret_file = \"webhook\"\n"
-    );
+    let more = format!("{SLOTS}\n[notifications]\nsecret_file = \"webhook\"\n");
     site.write_with(&more, &|text| {
         text.replace("[database]", "admin_listen = \"127.0.0.1:1\"\n[database]")
     });
@@ -253,7 +250,7 @@ async fn serve_names_what_is_configured_in_vain() {
         server.ended(Duration::from_secs(10));
         server.log()
     };
-    let sections = ["webhook", "notifications", "server.admin_listen"];
+    let sections = ["notifications", "server.admin_listen"];
     let said = log(&site);
     for section in sections {
         let named = said.lines().filter(|line| {

@@ -54,7 +54,6 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
 /// What is configured in vain.
 fn idle(config: &Config) -> impl Iterator<Item = &'static str> {
     [
-        ("webhook", config.webhook.is_some()),
         ("notifications", config.notifications.secret.is_some()),
         ("server.admin_listen", config.server.admin_listen.is_some()),
     ]

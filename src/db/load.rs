@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, SqliteConnection};
 
-use super::{DbError, rows};
+use super::{DbError, outbox, rows};
 use crate::domain::books::{
     Account, Books, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
 };
@@ -30,6 +30,7 @@ pub(super) async fn fill(
     let mut giving_way: BTreeMap<&Scope, GivingWay> = BTreeMap::new();
     let mut retiring: BTreeSet<&Scope> = BTreeSet::new();
     let mut remembered: BTreeSet<&IdempotencyKey> = BTreeSet::new();
+    let mut events: BTreeSet<Id> = BTreeSet::new();
     for footprint in footprints {
         accounts.extend(&footprint.accounts);
         tickets.extend(&footprint.tickets);
@@ -37,6 +38,7 @@ pub(super) async fn fill(
         cooling.extend(&footprint.cooling);
         retiring.extend(&footprint.oldest_files);
         remembered.extend(&footprint.idempotency);
+        events.extend(&footprint.events);
         if let Some(more) = &footprint.giving_way {
             giving_way
                 .entry(&more.scope)
@@ -61,6 +63,12 @@ pub(super) async fn fill(
     }
     for key in remembered {
         load_remembered(connection, books, key, now).await?;
+    }
+    for row in by_id(connection, "events", rows::EVENT, &events).await? {
+        books.outbox_mut().load(rows::event(&row)?);
+    }
+    for due in footprints.iter().filter_map(|f| f.due_events.as_ref()) {
+        outbox::load_due(connection, books.outbox_mut(), due, now).await?;
     }
     Ok(())
 }

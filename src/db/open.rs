@@ -62,12 +62,13 @@ impl Db {
         }
         check_schema(&mut connection, &settings.path).await?;
         connection.close().await?;
-        let queue = writer::start(options.clone(), clock.clone(), Arc::new(ids), lock);
+        let queue = writer::start(options.clone(), clock.clone(), Arc::new(ids), Some(lock));
         let readers = readers(options);
         Ok(Self {
             readers,
             writer: queue,
             clock,
+            told: Arc::default(),
         })
     }
 
@@ -84,6 +85,23 @@ impl Db {
             readers: readers(options),
             writer: writer::refusing(),
             clock,
+            told: Arc::default(),
+        })
+    }
+
+    /// Opens the database for a person's short write beside the process that serves it: every
+    /// write waits for its turn and looks at the rows anew, here as there. It is for changing
+    /// rows of the outbox, not for serving: the lock file keeps its meaning.
+    pub async fn open_to_amend(
+        settings: &Settings,
+        clock: Clock,
+        ids: impl Fn() -> Id + Send + Sync + 'static,
+    ) -> Result<Self, DbError> {
+        let beside = Self::open_beside(settings, clock.clone()).await?;
+        let options = options(settings).create_if_missing(false);
+        Ok(Self {
+            writer: writer::start(options, clock, Arc::new(ids), None),
+            ..beside
         })
     }
 

@@ -8,6 +8,7 @@ use sqlx::{Decode, Row, Sqlite, Type};
 use super::DbError;
 use crate::domain::file::{EndReason, File};
 use crate::domain::name::{Id, NameError};
+use crate::domain::outbox::{Delivery, DeliveryState, Outgoing};
 use crate::domain::problem::Problem;
 use crate::domain::slot::Disposition;
 use crate::domain::ticket::{State, Ticket};
@@ -23,6 +24,10 @@ pub(super) const TICKET: &str = "id, tenant, slot, owner, ref, state, name, size
 pub(super) const FILE: &str = "id, tenant, slot, owner, ref, key, name, size, media_type, etag, \
     sha256, width, height, metadata, disposition, warnings, committed_at, claimed_at, \
     unclaimed_at, ended_at, end_reason, event_seq, purge_at";
+
+/// The columns of an event, in the order of [`event`].
+pub(super) const EVENT: &str = "id, subject, seq, tenant, kind, CAST(body AS TEXT) AS body, \
+    created_at, state, tries, next_try_at, lease_until, settled_at, last_status, last_error";
 
 pub(super) fn get<'r, T>(row: &'r SqliteRow, column: &str) -> Result<T, DbError>
 where
@@ -149,5 +154,29 @@ pub(super) fn file(row: &SqliteRow) -> Result<File, DbError> {
             .transpose()?,
         event_seq: unsigned(row, t, "event_seq")?,
         purge_at: maybe(row, "purge_at")?,
+    })
+}
+
+pub(super) fn event(row: &SqliteRow) -> Result<Outgoing, DbError> {
+    use crate::domain::name::Tenant;
+    let t = "events";
+    Ok(Outgoing {
+        id: get::<Id>(row, "id")?,
+        subject: get::<Id>(row, "subject")?,
+        seq: unsigned(row, t, "seq")?,
+        tenant: name(Tenant::parse(get::<String>(row, "tenant")?), t, "tenant")?,
+        kind: get(row, "kind")?,
+        body: get(row, "body")?,
+        created_at: moment(row, "created_at")?,
+        delivery: Delivery {
+            state: DeliveryState::parse(get::<&str>(row, "state")?)
+                .ok_or_else(|| wrong(t, "state", &"is unknown"))?,
+            tries: unsigned(row, t, "tries")?,
+            next_try_at: maybe(row, "next_try_at")?,
+            lease_until: maybe(row, "lease_until")?,
+            settled_at: maybe(row, "settled_at")?,
+            last_status: optional(row, t, "last_status")?,
+            last_error: get(row, "last_error")?,
+        },
     })
 }

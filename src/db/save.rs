@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
 
-use super::DbError;
+use super::{DbError, outbox};
 use crate::domain::books::{Account, Before, Books, Forget, Usage};
 use crate::domain::event::Event;
 use crate::domain::file::File;
@@ -35,6 +35,7 @@ pub(super) async fn write(
     }
     let events: Vec<&Event> = books.events_to_insert().iter().collect();
     insert(connection, &EVENTS, &events, bind_event).await?;
+    outbox::write(connection, books.outbox()).await?;
     for (key, row) in books.remembered_to_insert() {
         sqlx::query(
             "INSERT OR REPLACE INTO idempotency (tenant, caller, key, body_hash, outcome, created_at) \
@@ -325,6 +326,9 @@ async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), 
                WHERE state <> 'pending' AND settled_at < $1 LIMIT 500)",
         )
         .bind(before.millis()),
+        Forget::EventsDueBefore(before) => {
+            sqlx::query(outbox::FORGET_UNDELIVERED).bind(before.millis())
+        }
         Forget::TurnOf(id, until) => {
             sqlx::query("UPDATE tickets SET next_check_at = $1 WHERE id = $2 AND state = 'open'")
                 .bind(until.millis())

@@ -52,8 +52,8 @@ pub(super) fn refusing() -> Queue {
     Queue(None)
 }
 
-/// Starts the writer; it owns the lock file and ends when every entrance is gone.
-pub(super) fn start(options: SqliteConnectOptions, clock: Clock, ids: Ids, lock: File) -> Queue {
+/// Starts the writer; it owns the lock file, if its process has it, and ends when every entrance is gone.
+pub(super) fn start(options: SqliteConnectOptions, clock: Clock, ids: Ids, lock: Option<File>) -> Queue {
     let (entrance, mut queue) = mpsc::channel(QUEUE);
     let writer = Writer {
         options,

@@ -241,10 +241,14 @@ pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
 pub async fn forget_old_rows(app: &App, now: Timestamp) -> Result<(), Problem> {
     let before = now.minus(app.retention);
     let a_day_ago = now.minus(Seconds(24 * 3600));
+    let is_delivering = app.receiver.get().is_some();
     app.db
         .write(Footprint::default(), move |books, _| {
             books.forget(Forget::TicketsClosedBefore(before));
             books.forget(Forget::EventsSettledBefore(before));
+            if !is_delivering {
+                books.forget(Forget::EventsDueBefore(before));
+            }
             books.forget(Forget::MintsBefore(a_day_ago));
         })
         .await?;
