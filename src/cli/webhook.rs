@@ -209,8 +209,9 @@ async fn replay_dead(config: &Config) -> Done {
 
 /// A test event is no event: it has no row, no second try and no place in any order.
 async fn test(config: &Config) -> Done {
-    let receiver = receiver(config)?
-        .ok_or_else(|| Failure::wrong("webhook: missing. Write [webhook] with url and secret_files."))?;
+    let receiver = receiver(config)?.ok_or_else(|| {
+        Failure::wrong("webhook: missing. Write [webhook] with url and secret_files.")
+    })?;
     let now = Clock::System.now();
     let id = flow::new_id(&Clock::System);
     let body = json!({"type": "webhook.test", "timestamp": now, "data": {}}).to_string();

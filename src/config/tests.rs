@@ -657,21 +657,21 @@ fn each_mistake_is_named_with_its_fix() {
                 ("webhook", "url = \"http://app.example.com/hook\""),
                 ("webhook", "secret_files = [\"secrets/webhook\"]"),
             ],
-            "webhook.url = \"http://app.example.com/hook\": events sent over plain http can be read on the way. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
+            "webhook.url: events sent over plain http can be read on the way. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
         ),
         (
             &[
                 ("webhook", "url = \"https://169.254.169.254/hook\""),
                 ("webhook", "secret_files = [\"secrets/webhook\"]"),
             ],
-            "webhook.url = \"https://169.254.169.254/hook\": 169.254.169.254 is no public address. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
+            "webhook.url: 169.254.169.254 is no public address. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
         ),
         (
             &[
                 ("webhook", "url = \"https://[::ffff:127.0.0.1]/hook\""),
                 ("webhook", "secret_files = [\"secrets/webhook\"]"),
             ],
-            "webhook.url = \"https://[::ffff:127.0.0.1]/hook\": [::ffff:127.0.0.1] is this machine. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
+            "webhook.url: [::ffff:127.0.0.1] is this machine. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
         ),
         (
             &[("notifications", "secret_file = \"secrets/short\"")],
@@ -1014,8 +1014,14 @@ fn secrets_are_never_printed() {
 fn a_private_receiver_is_allowed_by_name_and_its_path_kept_to_the_letter() {
     let dir = Dir::new("receiver");
     for (url, kept) in [
-        ("http://127.0.0.1:3000/hooks/", "http://127.0.0.1:3000/hooks/"),
-        ("https://App.example.com/hooks", "https://app.example.com/hooks"),
+        (
+            "http://127.0.0.1:3000/hooks/",
+            "http://127.0.0.1:3000/hooks/",
+        ),
+        (
+            "https://App.example.com/hooks",
+            "https://app.example.com/hooks",
+        ),
         ("http://app/", "http://app"),
     ] {
         let text = with(&[

@@ -113,7 +113,11 @@ async fn update(
 impl Db {
     /// Whether there is an event to send, leaving those of one tenant out: the look before the
     /// transaction that takes it.
-    pub async fn has_due_event(&self, now: Timestamp, but: Option<&Tenant>) -> Result<bool, DbError> {
+    pub async fn has_due_event(
+        &self,
+        now: Timestamp,
+        but: Option<&Tenant>,
+    ) -> Result<bool, DbError> {
         let found = sqlx::query(AssertSqlSafe(any_due_sql()))
             .bind(now.millis())
             .bind(but.map(Tenant::as_str))

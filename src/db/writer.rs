@@ -53,7 +53,12 @@ pub(super) fn refusing() -> Queue {
 }
 
 /// Starts the writer; it owns the lock file, if its process has it, and ends when every entrance is gone.
-pub(super) fn start(options: SqliteConnectOptions, clock: Clock, ids: Ids, lock: Option<File>) -> Queue {
+pub(super) fn start(
+    options: SqliteConnectOptions,
+    clock: Clock,
+    ids: Ids,
+    lock: Option<File>,
+) -> Queue {
     let (entrance, mut queue) = mpsc::channel(QUEUE);
     let writer = Writer {
         options,

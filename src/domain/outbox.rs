@@ -214,7 +214,10 @@ impl Outbox {
     /// A row of the poll: due, and the first of its subject's that is not settled. Rows come in
     /// the order of their turn.
     pub fn load_due(&mut self, row: Outgoing) {
-        self.due.push(row.id);
+        // Several senders may share a transaction, and each has polled.
+        if !self.due.contains(&row.id) {
+            self.due.push(row.id);
+        }
         self.load(row);
     }
 

@@ -124,10 +124,7 @@ async fn last_moment(app: &App) {
 
 /// Counts a task that ended. One that panicked does not say whose it was: its place stays
 /// taken until the pass ends.
-fn note(
-    under_way: &mut UnderWay,
-    ended: Option<Result<Tenant, tokio::task::JoinError>>,
-) -> usize {
+fn note(under_way: &mut UnderWay, ended: Option<Result<Tenant, tokio::task::JoinError>>) -> usize {
     match ended {
         Some(Ok(tenant)) => under_way.end(&tenant),
         Some(Err(error)) => tracing::error!(%error, "a try broke off"),

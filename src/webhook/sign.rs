@@ -43,7 +43,9 @@ mod tests {
     #[test]
     fn every_secret_signs() {
         let secrets = [
-            Secret::new("another secret, of any length at all, even a very long one, longer than a block of the hash"),
+            Secret::new(
+                "another secret, of any length at all, even a very long one, longer than a block of the hash",
+            ),
             Secret::new(STANDARD.decode(KEY).unwrap()),
         ];
         let both = signature(&secrets, ID, 1_614_265_330, BODY);
