@@ -29,7 +29,7 @@ pub(super) fn any_due_sql() -> String {
 }
 
 /// What waits behind event $3 of subject $2.
-const MOVE_FOLLOWERS: &str = "UPDATE events SET next_try_at = $1 \
+pub(super) const MOVE_FOLLOWERS: &str = "UPDATE events SET next_try_at = $1 \
      WHERE subject = $2 AND seq > $3 AND state = 'pending' AND tries = 0";
 
 /// Events that were due before $1, when nobody is there to deliver them.

@@ -3,7 +3,7 @@
 
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 
-use super::{FileFilter, TicketFilter, load, read, save, work};
+use super::{FileFilter, TicketFilter, load, outbox, read, save, work};
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::ticket::State;
 use crate::domain::time::Timestamp;
@@ -87,6 +87,8 @@ async fn polls_and_loads_walk_their_index() {
         (work::unclean_sql(), "tickets_unclean"),
         (work::unclaimed_sql(), "files_unclaimed"),
         (work::tombstones_sql(), "files_ended"),
+        (outbox::due_sql(), "events_due"),
+        (outbox::any_due_sql(), "events_due"),
         (load::giving_way_sql(), "tickets_open"),
         (load::retiring_sql(false), "files_of_ref"),
         (load::retiring_sql(true), "files_of_owner_in_slot"),
@@ -96,6 +98,10 @@ async fn polls_and_loads_walk_their_index() {
     for (sql, index) in [
         (load::HOLDINGS, "tickets_cooling"),
         (save::FORGET_TICKETS, "tickets_closed"),
+        (outbox::FORGET_UNDELIVERED, "events_due"),
+        // Of the UNIQUE (subject, seq).
+        (outbox::MOVE_FOLLOWERS, "sqlite_autoindex_events_2"),
+        (&outbox::due_sql(), "sqlite_autoindex_events_2"),
     ] {
         let plan = plan(&mut connection, sql).await;
         assert!(plan.contains(&format!("INDEX {index} ")), "{sql}\n{plan}");

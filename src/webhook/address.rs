@@ -31,27 +31,26 @@ fn not_public_v4(ip: Ipv4Addr) -> Option<&'static str> {
 }
 
 fn not_public_v6(ip: Ipv6Addr) -> Option<&'static str> {
-    let [a, b, c, d, e, f, g, h] = ip.segments();
-    let inner = |high: u16, low: u16| not_public_v4(Ipv4Addr::from_bits(bits(high, low)));
-    match (a, b) {
-        (0, 0) if [c, d, e, f] == [0, 0, 0, 0xffff] => inner(g, h),
-        (0, 0) if ip == Ipv6Addr::LOCALHOST => Some("this machine"),
-        (0x64, 0xff9b) if [c, d, e, f] == [0; 4] => inner(g, h),
-        (0x2001, 0xdb8) | (0x3fff, 0..=0x0fff) => Some("reserved for documents"),
+    let inner = |high: u16, low: u16| {
+        let bits = u32::from(high) << 16 | u32::from(low);
+        not_public_v4(Ipv4Addr::from_bits(bits))
+    };
+    match ip.segments() {
+        [0, 0, 0, 0, 0, 0, 0, 1] => Some("this machine"),
+        // Addresses that carry one of IPv4: mapped, NAT64, 6to4.
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => inner(high, low),
+        [0x2001, 0xdb8, ..] | [0x3fff, 0..=0x0fff, ..] => Some("reserved for documents"),
         // Teredo and its neighbours: an IPv4 address hides in some of these.
-        (0x2001, 0..=0x01ff) => Some("reserved for protocols"),
-        (0x2002, _) => inner(b, c),
-        (0xfc00..=0xfdff, _) => Some("a private network"),
-        (0xfe80..=0xfebf, _) => Some("link-local"),
-        (0xff00..=0xffff, _) => Some("multicast"),
+        [0x2001, 0..=0x01ff, ..] => Some("reserved for protocols"),
+        [0xfc00..=0xfdff, ..] => Some("a private network"),
+        [0xfe80..=0xfebf, ..] => Some("link-local"),
+        [0xff00..=0xffff, ..] => Some("multicast"),
         // Everything in use by the public is in 2000::/3.
-        (0x2000..=0x3fff, _) => None,
+        [0x2000..=0x3fff, ..] => None,
         _ => Some("reserved"),
     }
-}
-
-fn bits(high: u16, low: u16) -> u32 {
-    u32::from(high) << 16 | u32::from(low)
 }
 
 #[cfg(test)]

@@ -4,10 +4,17 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use putgate::clock::Clock;
+use putgate::db::{self, Db};
+use putgate::domain::outbox::LEASE;
+use putgate::domain::time::Seconds;
+use putgate::flow::deliver::deliver;
+use putgate::flow::{self, App, Slots};
+use putgate::store::Store;
 use serde_json::Value;
 
-use crate::common::{devstore, png};
-use crate::process::{SLOTS, Server, Site, call, mint, put};
+use crate::common::{devstore, png, store_settings};
+use crate::process::{SLOTS, Server, Site, call, mint, put, putgate_in};
 use crate::receiver::{Hook, KEY, Reply};
 
 /// A site whose events go to `hook`, with debug lines in the log.
@@ -144,4 +151,80 @@ async fn a_test_event_is_sent_at_once_and_its_outcome_said() {
     let said = site.run(&["webhook", "test"]);
     assert_eq!(said.code, Some(2), "{said:?}");
     assert!(said.err.contains("[webhook]"), "{said:?}");
+}
+
+/// The receiver kills the process with the event in its hands, then says 200 to nobody.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_process_killed_between_the_answer_and_its_settling_sends_it_again_under_the_same_id() {
+    let hook = Hook::content().await;
+    let (site, store) = site(&hook).await;
+    let server = site.serve();
+    let killer = server.killer();
+    hook.answers(move |_| {
+        tokio::task::block_in_place(|| killer.kill());
+        Reply::Status(200)
+    });
+    let token = site.token("7");
+    let ticket = mint(&server.url, &token, "photos", "a.png", png(1).len())
+        .await
+        .unwrap();
+    put(&ticket["transfer"], &png(1)).await.unwrap();
+    let path = format!("/v1/tickets/{}/complete", ticket["id"].as_str().unwrap());
+    // Whether the answer to this comes before the end is a race that nobody has to win.
+    let _ = call(&server.url, "POST", &path, &token, None).await;
+    hook.wait_for(1).await;
+    hook.answers(|_| Reply::Status(200));
+    // The next process, a lease later.
+    let clock = Clock::manual(Clock::System.now());
+    let settings = db::Settings {
+        path: site.database(),
+        synchronous: db::Synchronous::Full,
+        migrate: false,
+    };
+    let ids = clock.clone();
+    let db = Db::open(&settings, clock.clone(), move || flow::new_id(&ids))
+        .await
+        .unwrap();
+    let bytes = Store::connect(store_settings(&store.url())).await.unwrap();
+    let app = App::new(db, bytes, clock.clone(), Slots::new(), 100, Seconds(3600));
+    app.receiver.set(hook.receiver()).unwrap();
+    assert_eq!(deliver(&app).await.unwrap(), 0, "it is held");
+    clock.advance(LEASE);
+    assert_eq!(deliver(&app).await.unwrap(), 1);
+    let seen = hook.seen();
+    assert_eq!((seen.len(), seen[0].id()), (2, seen[1].id()));
+    assert_eq!(seen[0].body, seen[1].body);
+    assert_eq!(seen[0].subject(), ticket["id"].as_str().unwrap());
+    assert_eq!(deliver(&app).await.unwrap(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn over_https_the_receiver_has_to_prove_its_name() {
+    let hook = Hook::with_tls().await;
+    let (site, _store) = site(&hook).await;
+    let roots = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/webhooks/tls/ca.pem");
+    let url = |host: &str| format!("https://{host}:{}/hook", hook.address.port());
+    let old = hook.url();
+    let text = std::fs::read_to_string(site.config()).unwrap();
+    let config = site.config().display().to_string();
+    for (host, env, outcome) in [
+        ("localhost", &[("SSL_CERT_FILE", roots)][..], Ok(())),
+        ("localhost", &[], Err("UnknownIssuer")),
+        (
+            "127.0.0.1",
+            &[("SSL_CERT_FILE", roots)],
+            Err("not valid for name"),
+        ),
+    ] {
+        std::fs::write(site.config(), text.replace(&old, &url(host))).unwrap();
+        let said = putgate_in(env, &["--config", &config, "webhook", "test"]);
+        match outcome {
+            Ok(()) => assert_eq!(said.code, Some(0), "{host}: {said:?}"),
+            Err(why) => {
+                assert_eq!(said.code, Some(1), "{host}: {said:?}");
+                assert!(said.err.contains(why), "{host}: {said:?}");
+            }
+        }
+    }
+    assert_eq!(hook.seen().len(), 1);
 }

@@ -19,8 +19,12 @@ use putgate::domain::secret::Secret;
 use putgate::webhook::{self, Settings};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::ServerConfig;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
 /// The key that every test signs with.
 pub const KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
@@ -118,6 +122,25 @@ pub struct Hook {
 
 impl Hook {
     pub async fn start(rule: impl FnMut(&Seen) -> Reply + Send + 'static) -> Self {
+        Self::listen(rule, None).await
+    }
+
+    /// One that speaks TLS and proves to be `localhost` to who trusts `tls/ca.pem`.
+    pub async fn with_tls() -> Self {
+        let key = PrivateKeyDer::from_pem_slice(include_bytes!("tls/localhost.key")).unwrap();
+        let own = CertificateDer::from_pem_slice(include_bytes!("tls/localhost.pem")).unwrap();
+        let config = ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(vec![own], key)
+            .unwrap();
+        let tls = TlsAcceptor::from(Arc::new(config));
+        Self::listen(|_| Reply::Status(200), Some(tls)).await
+    }
+
+    async fn listen(
+        rule: impl FnMut(&Seen) -> Reply + Send + 'static,
+        tls: Option<TlsAcceptor>,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared {
@@ -130,12 +153,7 @@ impl Hook {
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 *server.connections.lock().unwrap() += 1;
-                let shared = Arc::clone(&server);
-                let service = service_fn(move |request| answer(Arc::clone(&shared), request));
-                tokio::spawn(
-                    hyper::server::conn::http1::Builder::new()
-                        .serve_connection(TokioIo::new(stream), service),
-                );
+                tokio::spawn(serve(Arc::clone(&server), tls.clone(), stream));
             }
         });
         Self { address, shared }
@@ -198,6 +216,19 @@ impl Hook {
             patience: Duration::from_secs(10),
         }
     }
+}
+
+async fn serve(shared: Arc<Shared>, tls: Option<TlsAcceptor>, stream: TcpStream) {
+    let service = service_fn(move |request| answer(Arc::clone(&shared), request));
+    let http = hyper::server::conn::http1::Builder::new();
+    // A client that goes away is not the server's trouble.
+    let _ = match tls {
+        None => http.serve_connection(TokioIo::new(stream), service).await,
+        Some(tls) => match tls.accept(stream).await {
+            Ok(stream) => http.serve_connection(TokioIo::new(stream), service).await,
+            Err(_) => Ok(()),
+        },
+    };
 }
 
 type Body = BoxBody<Bytes, Infallible>;
