@@ -113,25 +113,18 @@ async fn list(config: &Config, states: &[DeliveryState], json: bool) -> Done {
 
 fn line(event: &Outgoing) -> String {
     let delivery = &event.delivery;
-    let mut words = format!(
-        "{}  {}  {} of {}  {}  {}",
-        event.id,
-        event.kind,
-        event.seq,
-        event.subject,
-        delivery.state.as_str(),
-        count(delivery.tries as usize, "try", "tries"),
-    );
-    if let Some(at) = delivery.next_try_at {
-        words += &format!("  next {at}");
-    }
-    if let Some(status) = delivery.last_status {
-        words += &format!("  {status}");
-    }
-    if let Some(why) = &delivery.last_error {
-        words += &format!("  {why}");
-    }
-    words
+    let words = [
+        Some(event.id.to_string()),
+        Some(event.kind.clone()),
+        Some(format!("{} of {}", event.seq, event.subject)),
+        Some(delivery.state.as_str().to_owned()),
+        Some(count(delivery.tries as usize, "try", "tries")),
+        delivery.next_try_at.map(|at| format!("next {at}")),
+        delivery.last_status.map(|status| status.to_string()),
+        delivery.last_error.clone(),
+    ];
+    let words: Vec<String> = words.into_iter().flatten().collect();
+    words.join("  ")
 }
 
 fn as_json(event: &Outgoing) -> String {
