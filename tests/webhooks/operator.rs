@@ -1,6 +1,6 @@
 //! `putgate webhook` and `serve`, as an operator runs them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -14,7 +14,7 @@ use putgate::store::Store;
 use serde_json::Value;
 
 use crate::common::{devstore, png, store_settings};
-use crate::process::{SLOTS, Server, Site, call, mint, put, putgate_in};
+use crate::process::{PATIENCE, SLOTS, Server, Site, call, mint, put, putgate_in};
 use crate::receiver::{Hook, KEY, Reply};
 
 /// A site whose events go to `hook`, with debug lines in the log.
@@ -60,11 +60,13 @@ async fn serve_sends_and_an_operator_lists_and_replays_beside_it() {
     assert!(hook.seen().iter().all(|seen| seen.is_signed_by(KEY)));
     let seen = hook.take();
     // Both are settled soon after.
+    let late = Instant::now() + PATIENCE;
     let listed = loop {
         let listed = site.must(&["webhook", "list", "--state", "dead"]);
         if listed.lines().count() == 2 {
             break listed;
         }
+        assert!(Instant::now() < late, "not given up: {listed}");
     };
     assert!(
         listed.contains("ticket.committed") && listed.contains("410"),
