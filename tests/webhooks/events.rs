@@ -6,7 +6,7 @@ use putgate::domain::secret::Secret;
 use putgate::webhook::{Receiver, Settings};
 
 use crate::common::{HTML, TestBroker, png};
-use crate::receiver::{Hook, KEY, hmac_sha256};
+use crate::receiver::{Hook, KEY, Seen, hmac_sha256};
 use crate::{broker_for, broker_with, claim, delete, outbox, send, upload};
 
 #[test]
@@ -30,7 +30,7 @@ async fn a_file_is_told_of_from_its_commit_to_its_end() {
     delete(&broker, &ticket["file"], "7").await;
     assert_eq!(send(&broker).await, 3);
     let seen = hook.seen();
-    let kinds: Vec<_> = seen.iter().map(|seen| seen.kind()).collect();
+    let kinds: Vec<_> = seen.iter().map(Seen::kind).collect();
     assert_eq!(kinds, ["ticket.committed", "file.claimed", "file.deleted"]);
     let rows = outbox(&broker).await;
     for (index, (seen, row)) in seen.iter().zip(&rows).enumerate() {

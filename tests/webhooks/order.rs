@@ -9,7 +9,7 @@ use putgate::webhook::{Receiver, Settings};
 use serde_json::json;
 
 use crate::common::png;
-use crate::receiver::{Hook, Reply};
+use crate::receiver::{Hook, Reply, Seen};
 use crate::{broker_for, broker_with, claim, delete, outbox, send, states, upload};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -35,7 +35,7 @@ async fn an_event_waits_for_the_one_before_it_and_for_no_other() {
     let first = outbox(&broker).await[0].id;
     broker.advance(pause(1, first).unwrap().0);
     assert_eq!(send(&broker).await, 3);
-    let kinds: Vec<_> = hook.seen().iter().map(|seen| seen.kind()).collect();
+    let kinds: Vec<_> = hook.seen().iter().map(Seen::kind).collect();
     assert_eq!(kinds, ["ticket.committed", "file.claimed", "file.deleted"]);
     assert!(hook.seen().iter().all(|seen| seen.subject() == stuck_id));
     assert_eq!(states(&broker).await, [DeliveryState::Delivered; 4]);
@@ -66,7 +66,7 @@ async fn an_event_that_was_given_up_lets_the_next_one_go() {
         send(&broker).await;
         broker.advance(pause(tries, first).map_or(0, |pause| pause.0));
     }
-    let kinds: Vec<_> = hook.take().iter().map(|seen| seen.kind()).collect();
+    let kinds: Vec<_> = hook.take().iter().map(Seen::kind).collect();
     assert_eq!(kinds, ["ticket.committed", "file.claimed"]);
     let [dead, delivered] = states(&broker).await[..] else {
         panic!("two events")
