@@ -30,7 +30,7 @@ function cancelled() {
 }
 function asError(thrown) {
   if (thrown instanceof PutgateError) return thrown;
-  return new PutgateError("failed", 0, thrown instanceof Error ? thrown.message : String(thrown), null, thrown);
+  return new PutgateError("failed", 0, String(thrown), null, thrown);
 }
 function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -204,8 +204,7 @@ var init_api = __esm({
             return await this.#send(method, path, await token, options, signal);
           } catch (error) {
             this.#forget(token);
-            const why = error instanceof Error ? error.message : String(error);
-            noToken = new PutgateError("token-unavailable", 0, `There is no token: ${why}`, null, error);
+            noToken = new PutgateError("token-unavailable", 0, `There is no token. ${error}`, null, error);
             if (error instanceof TypeError) return LOST;
             throw noToken;
           }
@@ -586,7 +585,7 @@ var init_parts = __esm({
       /** A request for this part that is good now, and not the refused one; `next` are the parts that come after it. */
       async get(number, refused, next2) {
         if (refused) this.#stock.delete(number);
-        this.#fill([number, ...next2], 1);
+        this.#fill([number, ...next2.slice(0, BATCH)], 1);
         const signed = await this.#stock.get(number).signed;
         this.#fill(next2, this.#parts.job.lanes.limit);
         return signed;
@@ -1066,6 +1065,9 @@ function endOf({ code }) {
   if (REFUSALS.includes(code)) return "rejected";
   return code === "cancelled" || code === "ticket-closed" ? "cancelled" : "failed";
 }
+function hear(target, { onProgress }) {
+  if (onProgress) target.addEventListener("progress", (event) => onProgress(event.detail));
+}
 var count = 0;
 var FileUpload = class extends EventTarget {
   id = `putgate-${count += 1}`;
@@ -1116,6 +1118,7 @@ var FileUpload = class extends EventTarget {
     this.#job = this.#makeJob(lanes);
     this.#promise();
     this.#said = this.#news();
+    hear(this, options);
     options.signal?.addEventListener("abort", this.#onAbort);
     if (options.autoStart !== false) this.start();
     if (options.signal?.aborted) this.cancel();
@@ -1241,15 +1244,15 @@ var FileUpload = class extends EventTarget {
         this.#loaded = loaded;
         this.#meter.reset();
         if (phase === "verifying") this.#sent();
-        this.#tell();
         this.#progress(true);
+        this.#tell();
       },
       loaded: (bytes) => {
         this.#loaded = bytes;
         this.#progress(bytes >= this.size);
       },
       offline: (waiting) => {
-        this.#offline += waiting ? 1 : -1;
+        this.#offline = Math.max(0, this.#offline + (waiting ? 1 : -1));
         this.#tell();
       },
       turn: () => this.#takeTurn(),
@@ -1309,7 +1312,6 @@ var FileUpload = class extends EventTarget {
     this.#told = now;
     this.progress = this.#read();
     this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-    this.#options.onProgress?.(this.progress);
   }
 };
 
@@ -1337,6 +1339,7 @@ var FileQueue = class extends EventTarget {
     this.#lanes = options.concurrency ? new Lanes(options.concurrency) : desk.lanes;
     this.#started = options.autoStart !== false;
     this.progress = this.#read();
+    hear(this, options);
     this.add(files);
   }
   get paused() {
@@ -1430,7 +1433,6 @@ var FileQueue = class extends EventTarget {
   #progress() {
     this.progress = this.#read();
     this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-    this.#options.onProgress?.(this.progress);
   }
 };
 

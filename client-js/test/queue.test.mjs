@@ -164,6 +164,20 @@ test("a paused file does not keep the others from their turn", async () => {
   assert.deepEqual([...new Set(states(all))], ["committed"]);
 });
 
+test("an upload that is paused in the line does not take its turn with it", async () => {
+  const { queue, count } = many({ [PUT]: (request) => (request.url === "store:0.png" && count(PUT) === 1 ? hang(request) : answer(200)) });
+  const all = queue(files(3), { oneByOne: true });
+  await until(() => count(PUT) === 1);
+  // Both stand in line; the first of them is paused at the moment its turn comes.
+  all.items[0].addEventListener("state", () => all.items[1].pause());
+  all.items[0].cancel();
+  await until(() => all.items[2].ended);
+  assert.deepEqual(states(all), ["cancelled", "waiting", "committed"]);
+  all.items[1].resume();
+  await all.done;
+  assert.equal(all.items[1].state, "committed");
+});
+
 test("everything that failed is tried once more, and nothing else", async () => {
   let down = true;
   const { queue, count } = many({

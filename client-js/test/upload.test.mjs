@@ -228,6 +228,23 @@ test("each end of an upload has its state", async () => {
   }
 });
 
+test("a listener that throws does not touch the upload", async (t) => {
+  const thrown = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => thrown.push(error.message));
+  t.after(() => {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  });
+  const { begin } = stage();
+  const upload = begin({ onProgress: () => { throw new Error("the page's own"); } });
+  assert.deepEqual(await upload.done, FILE);
+  assert.equal(upload.state, "committed");
+  await new Promise(setImmediate);
+  assert.ok(thrown.length > 0);
+});
+
 test("nothing is unhandled when nobody awaits `done`", async () => {
   const { begin } = stage({ [MINT]: problem(413, "file-too-large") });
   const upload = begin();
