@@ -879,6 +879,7 @@ async function run(job) {
 async function fill(job, slot, place) {
   job.phase("turn");
   const old = await known(job, place);
+  if (!old) job.ticket = null;
   const found = old ?? await minted(job, slot);
   if (!("state" in found)) return found;
   job.ticket = found.id;
@@ -924,7 +925,6 @@ async function known(job, place) {
   const own = job.ticket !== null;
   const id = job.ticket ?? place?.ticket;
   if (!id) return null;
-  job.ticket = null;
   try {
     const ticket = await ask(job, id, "GET", "");
     if (ticket.file && (own || place?.ours)) return ticket.file;
@@ -933,6 +933,7 @@ async function known(job, place) {
   } catch (thrown) {
     const { code } = asError(thrown);
     if (code === "not-found" || code === "ticket-expired" || code === "ticket-closed") return null;
+    if (job.signal.aborted) void cancel(job.desk.api, id);
     throw thrown;
   }
 }
@@ -963,7 +964,8 @@ function goesInParts(slot, file) {
 async function hash(job) {
   job.phase("hashing");
   const { sha256: sha2562 } = await Promise.resolve().then(() => (init_sha256(), sha256_exports));
-  const digest = await sha2562(job.file, job.loaded, () => job.signal.aborted);
+  const read = sha2562(job.file, job.loaded, () => job.signal.aborted);
+  const digest = await read.catch(() => Promise.reject(changed()));
   if (digest === null) throw cancelled();
   return digest;
 }

@@ -333,6 +333,40 @@ test("a retry takes a new ticket when the old one has ended, and the file when i
   }
 });
 
+test("a ticket is not forgotten by a retry that reaches nobody", async () => {
+  let down = true;
+  const { begin, keys, count } = stage({
+    [PUT]: () => (down ? LOST : answer(200)),
+    [STATE]: () => (down ? LOST : WELL[STATE]),
+  });
+  const upload = begin();
+  await assert.rejects(upload.done, { code: "storage-unreachable" });
+  await assert.rejects(upload.retry(), { code: "api-unreachable" });
+  down = false;
+  const before = keys().length;
+  assert.deepEqual(await upload.retry(), FILE);
+  assert.deepEqual([keys().slice(before), count(MINT)], [[STATE, SIGN, PUT, COMPLETE], 1]);
+});
+
+test("a cancel while the old ticket is looked for cancels it", async () => {
+  const { begin, count } = stage({ [PUT]: LOST, [STATE]: [WELL[STATE], hang] });
+  const upload = begin();
+  await assert.rejects(upload.done, { code: "storage-unreachable" });
+  upload.retry();
+  await until(() => count(STATE) === 2);
+  upload.cancel();
+  await assert.rejects(upload.done, { code: "cancelled" });
+  await until(() => count(CANCEL) === 1);
+});
+
+test("a file that cannot be read for its checksum is a changed file", async () => {
+  const file = bytes(10);
+  file.slice = () => ({ arrayBuffer: () => Promise.reject(new DOMException("gone", "NotReadableError")) });
+  const { begin, count } = stage();
+  await assert.rejects(begin({ checksum: true }, file).done, { code: "file-changed" });
+  assert.equal(count(MINT), 0);
+});
+
 test("a mint whose answers were all lost keeps its idempotency key for the retry", async () => {
   const { begin, log, count } = stage({ [MINT]: () => (count(MINT) <= TRIES ? LOST : minted()) });
   const upload = begin();
