@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use putgate::db::FileFilter;
@@ -30,6 +31,9 @@ const AWAY: [&str; 3] = [
     "database-unavailable",
     "storage-full",
 ];
+
+/// How long a call that is to be held is waited for.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A call that had no answer, and nothing went wrong.
 pub const LATE: &str = "no answer for no reason";
@@ -341,7 +345,7 @@ impl Actor {
                     let task = tokio::spawn(async move { notify(&world, broker, id).await });
                     self.pending().push(task);
                 }
-                tokio::task::yield_now().await;
+                self.until_held().await;
                 Did::Notify { id }
             }
             Deed::Cancel { .. } => {
@@ -381,6 +385,17 @@ impl Actor {
                     .await;
                 Did::Complete { id, told }
             }
+        }
+    }
+
+    /// When a call is to be held, what comes next comes while it is.
+    async fn until_held(&self) {
+        let until = tokio::time::Instant::now() + PATIENCE;
+        while self.world.harms.will_hold(&self.tenant)
+            && tokio::time::Instant::now() < until
+            && self.pending().iter().any(|task| !task.is_finished())
+        {
+            tokio::time::sleep(Duration::from_millis(2)).await;
         }
     }
 

@@ -85,6 +85,13 @@ impl Harms {
         patient.injuries = injuries.iter().copied().collect();
     }
 
+    /// Whether a call of this tenant is still to be held.
+    pub fn will_hold(&self, tenant: &str) -> bool {
+        let ward = self.ward();
+        let patient = ward.patients.get(tenant);
+        patient.is_some_and(|patient| patient.injuries.iter().any(|i| i.harm == Harm::Held))
+    }
+
     /// What met a tenant's calls since it was last asked.
     pub fn hits(&self, tenant: &str) -> Vec<(Op, Harm)> {
         let mut ward = self.ward();

@@ -47,6 +47,9 @@ const WORLDS: usize = 4;
 /// Between two passes of a worker that is always there.
 const PAUSE: Duration = Duration::from_millis(30);
 
+/// How long a failure is made shorter.
+const SHORTENING: Duration = Duration::from_mins(1);
+
 /// A history's rounds.
 type Script = Vec<Vec<Step>>;
 
@@ -225,11 +228,10 @@ async fn explain(seed: u64, failure: Failure) -> String {
         );
     };
     why = again.why;
-    let mut tries = 60;
+    let until = Instant::now() + SHORTENING;
     for round in 0..ROUNDS {
         let mut at = 0;
-        while at < script[round].len() && tries > 0 {
-            tries -= 1;
+        while at < script[round].len() && Instant::now() < until {
             let mut less = script.clone();
             less[round].remove(at);
             match play(seed, &course, vec![(n, less.clone())]).await {

@@ -157,7 +157,9 @@ pub fn history(seed: u64, n: u64) -> Vec<Vec<Step>> {
         .map(|round| {
             let mut steps = Vec::new();
             for _ in 0..3 + chance.index(3) {
-                if steps.is_empty() && round == 0 || chance.chance(20) {
+                if chance.chance(4) {
+                    steps.extend(switch(&mut chance));
+                } else if steps.is_empty() && round == 0 || chance.chance(20) {
                     for deed in upload(&mut chance) {
                         steps.push(step(&mut chance, deed, harms));
                     }
@@ -188,6 +190,40 @@ fn upload(chance: &mut Random) -> Vec<Deed> {
         deeds.push(Deed::Complete { ticket: 0 });
     }
     deeds
+}
+
+/// The attack that reading again at the final key is for: a good picture is judged, and
+/// before the store copies it something else is there, if it can be under the same `ETag`.
+fn switch(chance: &mut Random) -> Vec<Step> {
+    let calm = |deed| Step {
+        deed,
+        injuries: Vec::new(),
+    };
+    let n = chance.pick(&[1, 2]);
+    let put = |content| Deed::Put {
+        ticket: 0,
+        content,
+        way: Way::Store,
+    };
+    let notify = Step {
+        deed: Deed::Notify {
+            ticket: 0,
+            times: 1,
+        },
+        // The first call reads the head, the second copies.
+        injuries: vec![Injury {
+            after: chance.pick(&[1, 1, 0, 2]),
+            harm: Harm::Held,
+            times: 1,
+        }],
+    };
+    let then = chance.pick(&[Content::TwinOf(n), Content::TwinOf(n), Content::Liar]);
+    vec![
+        calm(mint(chance)),
+        calm(put(Content::Good(n))),
+        notify,
+        calm(put(then)),
+    ]
 }
 
 /// Anything, or several things at once that are about one ticket.
