@@ -40,8 +40,10 @@ pub(super) async fn run(args: Args) -> Done {
     std::fs::create_dir_all(&args.data).map_err(|e| at(&args.data, &e))?;
     // First, since its lock says whether another process has this directory.
     let settings = db::Settings {
-        path: args.data.join(DATABASE),
-        synchronous: db::Synchronous::Full,
+        place: db::Place::Sqlite {
+            path: args.data.join(DATABASE),
+            synchronous: db::Synchronous::Full,
+        },
         migrate: true,
     };
     let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))

@@ -208,14 +208,7 @@ fn load(path: Option<&Path>) -> Result<Config, Failure> {
 
 /// Prints the configuration, unless `serve` would refuse it.
 fn check(config: &Config) -> Done {
-    let refusals: Vec<String> = [database(config, false).err(), serve::verifier(config).err()]
-        .into_iter()
-        .flatten()
-        .map(|refusal| refusal.message)
-        .collect();
-    if !refusals.is_empty() {
-        return Err(Failure::wrong(refusals.join("\n")));
-    }
+    serve::verifier(config)?;
     print(&config.render());
     Ok(())
 }
@@ -236,21 +229,18 @@ fn start_logging(config: &Config) -> Done {
     logging::init(format, &config.server.log_filter).map_err(Failure::wrong)
 }
 
-fn database(config: &Config, migrate: bool) -> Result<db::Settings, Failure> {
-    match &config.database.url {
-        DatabaseUrl::Sqlite(path) => Ok(db::Settings {
+fn database(config: &Config, migrate: bool) -> db::Settings {
+    let place = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => db::Place::Sqlite {
             path: path.clone(),
             synchronous: match config.database.synchronous {
                 config::Synchronous::Full => db::Synchronous::Full,
                 config::Synchronous::Normal => db::Synchronous::Normal,
             },
-            migrate,
-        }),
-        DatabaseUrl::Postgres(_) => Err(Failure::wrong(
-            "database.url: this release serves on SQLite only (sqlite://PATH); \
-             the PostgreSQL schema is there, its driver is not yet",
-        )),
-    }
+        },
+        DatabaseUrl::Postgres(url) => db::Place::Postgres { url: url.clone() },
+    };
+    db::Settings { place, migrate }
 }
 
 async fn store(config: &Config) -> Result<Store, Failure> {
@@ -300,14 +290,14 @@ fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
 
 /// The app beside a running server: it may read, and delete objects, but writes no row.
 async fn beside(config: &Config) -> Result<Arc<App>, Failure> {
-    let db = Db::open_beside(&database(config, false)?, Clock::System)
+    let db = Db::open_beside(&database(config, false), Clock::System)
         .await
         .map_err(Failure::broken)?;
     Ok(assemble(config, db, store(config).await?))
 }
 
 async fn open(config: &Config, migrate: bool) -> Result<Arc<App>, Failure> {
-    let settings = database(config, migrate)?;
+    let settings = database(config, migrate);
     let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
         .await
         .map_err(Failure::broken)?;

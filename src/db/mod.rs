@@ -1,11 +1,14 @@
-//! The only SQL. One concrete [`Db`]; every write that a request waits for goes through
-//! the group commit of `writer`.
+//! The only SQL. One concrete [`Db`] over SQLite or PostgreSQL; every write that a request
+//! waits for goes through the group commit of `writer`.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `open` | connections, the lock file, migrations |
+//! | `postgres` | what a session on PostgreSQL is told |
+//! | `sql` | a statement, a row and a connection of either database |
+//! | `time` | the database's clock |
 //! | `writer` | the queue and its one writer: many decisions, one transaction |
-//! | `load`, `save` | the books of a transaction: rows in, changes out |
+//! | `load`, `save` | the books of a transaction: rows in, changes out; `load::postgres` locks |
 //! | `read` | what requests and lists read |
 //! | `work` | what the worker polls |
 //! | `audit` | the laws, added up again |
@@ -16,29 +19,29 @@ mod load;
 mod open;
 #[cfg(test)]
 mod plans;
+mod postgres;
 mod read;
 mod rows;
 mod save;
+mod sql;
+mod time;
 mod work;
 mod writer;
 
-use sqlx::SqlitePool;
-
-use crate::clock::Clock;
 use crate::domain::books::{Books, Footprint};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::time::Timestamp;
 
 pub use audit::{Counted, FileKey, Held};
-pub use open::{Settings, Synchronous};
+pub use open::{Place, Settings, Synchronous};
 pub use read::{FileFilter, Page, TicketFilter};
 
 /// The database, for as many holders as like.
 #[derive(Clone, Debug)]
 pub struct Db {
-    readers: SqlitePool,
+    readers: sql::Pool,
     writer: writer::Queue,
-    clock: Clock,
+    time: time::Time,
 }
 
 /// Why the database did not do what it was asked.
@@ -97,8 +100,10 @@ impl Db {
         self.writer.write(footprint, decide).await
     }
 
-    /// The database's clock. SQLite lives in this process, so it is the process's.
+    /// The database's clock. SQLite lives in this process, so it is the process's; that of a
+    /// PostgreSQL server is estimated, as exact as the last write's round trip was short. What
+    /// must be exact is decided by the `now` of a [`Db::write`].
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.time.now()
     }
 }

@@ -35,8 +35,9 @@ pub enum Transfer {
 
 /// The transfer of a freshly minted ticket. No store call.
 pub fn transfer(app: &App, ticket: &Ticket) -> Result<Transfer, Problem> {
-    let now = app.clock.now();
-    let ttl = ticket.url_life(now).ok_or_else(|| too_late(ticket))?;
+    // The deadline is the database's, the signature's date the process's.
+    let ttl = ticket.url_life(app.db.now());
+    let (ttl, now) = (ttl.ok_or_else(|| too_late(ticket))?, app.clock.now());
     match ticket.part_size {
         None => {
             let signed = app.store.presign_put(
@@ -95,8 +96,8 @@ pub async fn sign(
         (None, _) | (_, true) => transfer(app, &ticket)?,
         (Some(part_size), false) => {
             let upload_id = upload_of(app, &ticket).await?;
-            let now = app.clock.now();
-            let ttl = ticket.url_life(now).ok_or_else(|| too_late(&ticket))?;
+            let ttl = ticket.url_life(app.db.now());
+            let (ttl, now) = (ttl.ok_or_else(|| too_late(&ticket))?, app.clock.now());
             let key = key::staging(id);
             let mut signed = Vec::with_capacity(parts.len());
             for part in parts {

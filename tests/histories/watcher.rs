@@ -2,12 +2,15 @@
 //! commit, and what one tenant has at one moment.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::time::Duration;
 
 use putgate::domain::name::Id;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, SqlitePool};
+use sqlx::pool::PoolOptions;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, PgPool, SqlitePool};
 
+use crate::common::database::TestDatabase;
 use crate::rules::SLOTS;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,9 +51,24 @@ pub struct Seen {
     pub events: BTreeMap<Id, Vec<(i64, String)>>,
 }
 
-pub struct Watch {
-    pool: SqlitePool,
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Sqlite,
+    Postgres,
 }
+
+enum Pool {
+    Sqlite(SqlitePool),
+    Postgres(PgPool),
+}
+
+pub struct Watch {
+    pool: Pool,
+}
+
+/// How many may look at once, and how long one waits for its turn.
+const EYES: u32 = 4;
+const PATIENCE: Duration = Duration::from_mins(2);
 
 type Row = (
     String,
@@ -83,37 +101,61 @@ const SEEN: &str = "
    FROM usage WHERE account >= $2 AND account < $3";
 
 impl Watch {
-    pub async fn open(database: &Path) -> Self {
-        let options = SqliteConnectOptions::new()
-            .filename(database)
-            .busy_timeout(std::time::Duration::from_secs(30));
-        let pool = SqlitePoolOptions::new()
-            .max_connections(4)
-            .acquire_timeout(std::time::Duration::from_mins(2))
-            .connect_with(options)
-            .await
-            .unwrap();
-        for sql in triggers() {
-            sqlx::raw_sql(AssertSqlSafe(sql))
-                .execute(&pool)
-                .await
-                .unwrap();
+    pub async fn open(database: &TestDatabase) -> Self {
+        let pool = match database {
+            TestDatabase::Sqlite(path) => {
+                let options = SqliteConnectOptions::new()
+                    .filename(path)
+                    .busy_timeout(PATIENCE);
+                let pool = PoolOptions::new()
+                    .max_connections(EYES)
+                    .acquire_timeout(PATIENCE);
+                Pool::Sqlite(pool.connect_with(options).await.unwrap())
+            }
+            TestDatabase::Postgres { server, name } => {
+                let options = PgConnectOptions::clone(server).database(name);
+                let pool = PoolOptions::new()
+                    .max_connections(EYES)
+                    .acquire_timeout(PATIENCE);
+                Pool::Postgres(pool.connect_with(options).await.unwrap())
+            }
+        };
+        match &pool {
+            Pool::Sqlite(pool) => {
+                for sql in triggers(Kind::Sqlite) {
+                    let made = sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await;
+                    made.unwrap();
+                }
+            }
+            Pool::Postgres(pool) => {
+                for sql in triggers(Kind::Postgres) {
+                    let made = sqlx::raw_sql(AssertSqlSafe(sql)).execute(pool).await;
+                    made.unwrap();
+                }
+            }
         }
         Self { pool }
     }
 
     pub async fn close(&self) {
-        self.pool.close().await;
+        match &self.pool {
+            Pool::Sqlite(pool) => pool.close().await,
+            Pool::Postgres(pool) => pool.close().await,
+        }
     }
 
     pub async fn seen(&self, tenant: &str) -> Seen {
-        let rows: Vec<Row> = sqlx::query_as(SEEN)
-            .bind(tenant)
-            .bind(format!("[\"{tenant}\","))
-            .bind(format!("[\"{tenant}\"-"))
-            .fetch_all(&self.pool)
-            .await
-            .unwrap();
+        let (from, to) = (format!("[\"{tenant}\","), format!("[\"{tenant}\"-"));
+        let rows: Vec<Row> = match &self.pool {
+            Pool::Sqlite(pool) => {
+                let query = sqlx::query_as(SEEN).bind(tenant).bind(from).bind(to);
+                query.fetch_all(pool).await.unwrap()
+            }
+            Pool::Postgres(pool) => {
+                let query = sqlx::query_as(SEEN).bind(tenant).bind(from).bind(to);
+                query.fetch_all(pool).await.unwrap()
+            }
+        };
         let mut seen = Seen::default();
         for row in rows {
             take(&mut seen, row);
@@ -125,29 +167,29 @@ impl Watch {
     }
 
     /// How much is not yet as it will stay.
-    pub async fn unsettled(&self) -> i64 {
-        sqlx::query_scalar(
-            "SELECT (SELECT count(*) FROM tickets WHERE state = 'open' OR clean_at IS NOT NULL)
-                  + (SELECT count(*) FROM files WHERE ended_at IS NOT NULL)",
-        )
-        .fetch_one(&self.pool)
-        .await
-        .unwrap()
+    pub async fn unsettled(&self) -> usize {
+        let open = "SELECT 'open' FROM tickets WHERE state = 'open' OR clean_at IS NOT NULL";
+        let ended = "SELECT 'ended' FROM files WHERE ended_at IS NOT NULL";
+        self.texts(open).await.len() + self.texts(ended).await.len()
     }
 
     pub async fn live_keys(&self) -> Vec<String> {
-        sqlx::query_scalar("SELECT key FROM files WHERE ended_at IS NULL")
-            .fetch_all(&self.pool)
+        self.texts("SELECT key FROM files WHERE ended_at IS NULL")
             .await
-            .unwrap()
     }
 
     /// What the triggers saw that may never be.
     pub async fn breaches(&self) -> Vec<String> {
-        sqlx::query_scalar("SELECT what FROM watched_breaches LIMIT 20")
-            .fetch_all(&self.pool)
+        self.texts("SELECT what FROM watched_breaches LIMIT 20")
             .await
-            .unwrap()
+    }
+
+    async fn texts(&self, sql: &'static str) -> Vec<String> {
+        match &self.pool {
+            Pool::Sqlite(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+            Pool::Postgres(pool) => sqlx::query_scalar(sql).fetch_all(pool).await,
+        }
+        .unwrap()
     }
 }
 
@@ -192,60 +234,114 @@ fn take(seen: &mut Seen, row: Row) {
 
 /// Laws 4 and 5 at every commit: a transaction writes a usage row once, with what holds at
 /// its end.
-fn triggers() -> Vec<String> {
+fn triggers(kind: Kind) -> Vec<String> {
+    let mut all = vec!["CREATE TABLE watched_breaches (what TEXT NOT NULL)".to_owned()];
+    if kind == Kind::Postgres {
+        all.push(
+            "CREATE FUNCTION watched() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN \
+             INSERT INTO watched_breaches \
+             VALUES (TG_ARGV[0] || ': ' || coalesce(OLD::text, '') || ' ' || coalesce(NEW::text, '')); \
+             RETURN NULL; END $$"
+                .to_owned(),
+        );
+    }
+    let over = over(kind);
+    let watched = [
+        (
+            "INSERT ON usage",
+            over.as_str(),
+            "law 4 at a commit",
+            "NEW.account",
+        ),
+        (
+            "UPDATE ON usage",
+            over.as_str(),
+            "law 4 at a commit",
+            "NEW.account",
+        ),
+        (
+            "UPDATE ON tickets",
+            "OLD.state <> 'open' AND NEW.state <> OLD.state",
+            "law 5, an end that was not the end",
+            "OLD.state || NEW.state",
+        ),
+        (
+            "UPDATE ON tickets",
+            "NEW.epoch < OLD.epoch",
+            "an epoch went back",
+            "OLD.slot",
+        ),
+        (
+            "UPDATE ON files",
+            "NEW.key <> OLD.key OR NEW.size <> OLD.size OR NEW.etag <> OLD.etag \
+             OR (OLD.ended_at IS NOT NULL AND NEW.end_reason IS DISTINCT FROM OLD.end_reason)",
+            "a file became another",
+            "OLD.key",
+        ),
+        (
+            "DELETE ON files",
+            "OLD.ended_at IS NULL",
+            "a live file went without a tombstone",
+            "OLD.key",
+        ),
+        (
+            "UPDATE ON events",
+            "NEW.id <> OLD.id OR NEW.seq <> OLD.seq OR NEW.kind <> OLD.kind OR NEW.body <> OLD.body",
+            "an event was rewritten",
+            "OLD.kind",
+        ),
+    ];
+    for (n, (on, when, what, which)) in watched.into_iter().enumerate() {
+        all.push(match kind {
+            Kind::Sqlite => format!(
+                "CREATE TRIGGER watch_{n} AFTER {on} WHEN {when} BEGIN \
+                 INSERT INTO watched_breaches VALUES ('{what}: ' || {which}); END"
+            ),
+            Kind::Postgres => format!(
+                "CREATE TRIGGER watch_{n} AFTER {on} FOR EACH ROW WHEN ({when}) \
+                 EXECUTE FUNCTION watched('{what}')"
+            ),
+        });
+    }
+    all
+}
+
+/// Whether a usage row holds more than its slot allows.
+fn over(kind: Kind) -> String {
+    let (length, at, most) = match kind {
+        Kind::Sqlite => (
+            "json_array_length(NEW.account)",
+            "json_extract(NEW.account, '$[#]')",
+            "max",
+        ),
+        Kind::Postgres => (
+            "jsonb_array_length(NEW.account::jsonb)",
+            "(NEW.account::jsonb ->> #)",
+            "greatest",
+        ),
+    };
+    let at = |n: &str| at.replace('#', n);
     let mut over = Vec::new();
     for rule in SLOTS {
-        let (name, most) = (rule.name, rule.max_entries);
-        let (entries, bytes) = if rule.replaces {
-            ("max(NEW.open, NEW.files)", "max(NEW.reserved, NEW.stored)")
-        } else {
-            ("NEW.open + NEW.files", "NEW.reserved + NEW.stored")
+        let held = |a: &str, b: &str| {
+            if rule.replaces {
+                format!("{most}(NEW.{a}, NEW.{b})")
+            } else {
+                format!("NEW.{a} + NEW.{b}")
+            }
         };
-        let slot = format!("json_extract(NEW.account, '$[2]') = '{name}'");
+        let slot = format!("{} = '{}'", at("2"), rule.name);
+        let entries = held("open", "files");
         over.push(format!(
-            "(json_array_length(NEW.account) = 4 AND {slot} AND {entries} > {most})"
+            "({length} = 4 AND {slot} AND {entries} > {})",
+            rule.max_entries
         ));
         if let Some(quota) = rule.quota {
+            let (bytes, owner) = (held("reserved", "stored"), at("1"));
             over.push(format!(
-                "(json_array_length(NEW.account) = 3 AND json_extract(NEW.account, '$[1]') IS NOT NULL \
-                 AND {slot} AND {bytes} > {quota})"
+                "({length} = 3 AND {owner} IS NOT NULL AND {slot} AND {bytes} > {quota})"
             ));
         }
     }
-    let over = over.join(" OR ");
-    let breach =
-        |what: &str| format!("BEGIN INSERT INTO watched_breaches (what) VALUES ({what}); END;");
-    let usage = breach(
-        "'law 4 at a commit: ' || NEW.account || ' holds ' || NEW.open || '+' || NEW.files \
-         || ' entries, ' || NEW.reserved || '+' || NEW.stored || ' bytes'",
-    );
-    vec![
-        "CREATE TABLE watched_breaches (what TEXT NOT NULL);".to_owned(),
-        format!("CREATE TRIGGER watch_new_usage AFTER INSERT ON usage WHEN {over} {usage}"),
-        format!("CREATE TRIGGER watch_usage AFTER UPDATE ON usage WHEN {over} {usage}"),
-        format!(
-            "CREATE TRIGGER watch_ends AFTER UPDATE ON tickets \
-             WHEN OLD.state <> 'open' AND NEW.state <> OLD.state {}",
-            breach("'law 5: a ticket was ' || OLD.state || ' and became ' || NEW.state")
-        ),
-        format!(
-            "CREATE TRIGGER watch_epochs AFTER UPDATE ON tickets WHEN NEW.epoch < OLD.epoch {}",
-            breach("'an epoch went back'")
-        ),
-        format!(
-            "CREATE TRIGGER watch_files AFTER UPDATE ON files \
-             WHEN NEW.key <> OLD.key OR NEW.size <> OLD.size OR NEW.etag <> OLD.etag \
-               OR (OLD.ended_at IS NOT NULL AND NEW.end_reason IS NOT OLD.end_reason) {}",
-            breach("'a file became another: ' || OLD.key")
-        ),
-        format!(
-            "CREATE TRIGGER watch_lost_files AFTER DELETE ON files WHEN OLD.ended_at IS NULL {}",
-            breach("'a live file went without a tombstone: ' || OLD.key")
-        ),
-        format!(
-            "CREATE TRIGGER watch_events AFTER UPDATE ON events \
-             WHEN NEW.id <> OLD.id OR NEW.seq <> OLD.seq OR NEW.kind <> OLD.kind OR NEW.body <> OLD.body {}",
-            breach("'an event was rewritten'")
-        ),
-    ]
+    over.join(" OR ")
 }

@@ -3,7 +3,6 @@
 //! that it was doing, wherever it was.
 
 use std::future::Future;
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -21,6 +20,7 @@ use putgate::worker;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::RwLock;
 
+use crate::common::database::TestDatabase;
 use crate::common::store_settings;
 use crate::harms::Harms;
 use crate::rules::{LIVE, slots};
@@ -53,9 +53,13 @@ pub struct World {
     pub watch: Watch,
     /// How many brokers have died so far.
     pub deaths: AtomicU64,
-    database: PathBuf,
+    // Dropped after the brokers, and before its directory.
+    database: TestDatabase,
     _dir: tempfile::TempDir,
 }
+
+/// How many brokers share a PostgreSQL.
+const REPLICAS: usize = 3;
 
 /// In memory, where the machine has such a place: what is tested is not the disk.
 fn scratch() -> tempfile::TempDir {
@@ -69,7 +73,7 @@ fn scratch() -> tempfile::TempDir {
 }
 
 impl World {
-    /// One broker on SQLite.
+    /// One broker on SQLite, or three on PostgreSQL.
     pub async fn new() -> Self {
         let dir = scratch();
         let clock = Clock::manual(Clock::System.now());
@@ -89,11 +93,16 @@ impl World {
         store.take_parts_of(1);
         let harms = Harms::new();
         harms.govern(store.faults());
-        let database = dir.path().join("putgate.db");
-        let broker = start(&database, &clock, &store.url()).await;
+        let database = TestDatabase::make(dir.path());
+        let replicas = if database.is_postgres() { REPLICAS } else { 1 };
+        let mut brokers = Vec::new();
+        for _ in 0..replicas {
+            let broker = start(&database, &clock, &store.url()).await;
+            brokers.push(RwLock::new(Some(broker)));
+        }
         let watch = Watch::open(&database).await;
         Self {
-            brokers: vec![RwLock::new(Some(broker))],
+            brokers,
             store,
             clock,
             harms,
@@ -236,15 +245,14 @@ impl World {
     }
 }
 
-async fn start(database: &std::path::Path, clock: &Clock, store_url: &str) -> Broker {
+async fn start(database: &TestDatabase, clock: &Clock, store_url: &str) -> Broker {
     let runtime = Builder::new_multi_thread()
         .worker_threads(2)
         .enable_all()
         .build()
         .unwrap();
     let settings = db::Settings {
-        path: database.to_owned(),
-        synchronous: db::Synchronous::Normal,
+        place: database.place(db::Synchronous::Normal),
         migrate: true,
     };
     let (clock, store_url) = (clock.clone(), store_url.to_owned());
