@@ -813,7 +813,7 @@ async fn a_full_store_says_so() {
 }
 
 #[tokio::test]
-async fn a_proxys_page_in_place_of_an_object_is_an_outage_and_no_content() {
+async fn a_proxys_page_or_half_an_object_is_an_outage_and_no_content() {
     let (server, settings) = devstore("page").await;
     let store = Store::connect(settings).await.unwrap();
     upload(&store, "k", b"x").await;
@@ -822,5 +822,8 @@ async fn a_proxys_page_in_place_of_an_object_is_an_outage_and_no_content() {
     }
     assert_unavailable(&store.head_bytes(Bucket::Staging, "k", 9, None).await);
     assert_unavailable(&store.head(Bucket::Staging, "k").await);
+    server.faults().clear();
+    server.faults().always(Op::GetObject, Fault::CutBody);
+    assert_unavailable(&store.head_bytes(Bucket::Staging, "k", 9, None).await);
     server.stop().await;
 }

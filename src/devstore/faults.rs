@@ -359,6 +359,24 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_governor_is_asked_about_every_operation_and_a_plan_goes_first() {
+        let faults = Faults::default();
+        faults.govern(|op, bucket, key| Turn {
+            fault: (op == Op::GetObject && bucket == "a" && key == "k")
+                .then_some(Fault::ErrorBefore(500)),
+            ..Turn::default()
+        });
+        faults.nth(Op::GetObject, 2, Fault::ErrorBefore(503));
+        let seen = [
+            run(&faults, Op::GetObject, "a").await,
+            run(&faults, Op::GetObject, "a").await,
+            run(&faults, Op::GetObject, "b").await,
+            run(&faults, Op::HeadObject, "a").await,
+        ];
+        assert_eq!(seen, [Some(500), Some(503), None, None]);
+    }
+
+    #[tokio::test]
     async fn hooks_run_before_and_after_the_work_which_a_lost_answer_still_does() {
         let faults = Faults::default();
         let (tell, told) = std::sync::mpsc::channel();

@@ -45,7 +45,7 @@ const CROWD: u64 = 100;
 const WORLDS: usize = 4;
 
 /// Between two passes of a worker that is always there.
-const PAUSE: Duration = Duration::from_millis(30);
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// How long a failure is made shorter.
 const SHORTENING: Duration = Duration::from_mins(1);
