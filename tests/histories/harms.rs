@@ -38,7 +38,7 @@ struct Ward {
 #[derive(Clone)]
 pub struct Harms {
     ward: Arc<Mutex<Ward>>,
-    /// Moves when held calls may go on.
+    /// How often the clock has moved on.
     release: watch::Sender<u64>,
 }
 
@@ -89,7 +89,12 @@ impl Harms {
     pub fn will_hold(&self, tenant: &str) -> bool {
         let ward = self.ward();
         let patient = ward.patients.get(tenant);
-        patient.is_some_and(|patient| patient.injuries.iter().any(|i| i.harm == Harm::Held))
+        patient.is_some_and(|patient| {
+            patient
+                .injuries
+                .iter()
+                .any(|i| matches!(i.harm, Harm::Held(_)))
+        })
     }
 
     /// What met a tenant's calls since it was last asked.
@@ -101,7 +106,7 @@ impl Harms {
             .unwrap_or_default()
     }
 
-    /// Lets all held calls go on.
+    /// The clock has moved on.
     pub fn release(&self) {
         self.release.send_modify(|n| *n += 1);
     }
@@ -113,7 +118,7 @@ impl Harms {
         ward.patients.clear();
         ward.death = None;
         drop(ward);
-        self.release();
+        self.release.send_replace(u64::MAX);
     }
 
     /// A broker is to die at the `n`-th of its store calls from now. The first answer turns
@@ -189,10 +194,11 @@ impl Harms {
                 turn.fault = Some(Fault::ErrorBefore(500));
             }
             Harm::Fault(fault) => turn.fault = Some(fault),
-            Harm::Held => {
+            Harm::Held(turns) => {
                 let mut release = self.release.subscribe();
+                let due = *release.borrow() + turns;
                 turn.before = Some(Box::pin(async move {
-                    let _ = release.changed().await;
+                    let _ = release.wait_for(|turn| *turn >= due).await;
                 }));
             }
         }

@@ -86,8 +86,9 @@ pub enum Deed {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Harm {
     Fault(Fault),
-    /// The call waits until the clock has moved on: what it was sent for is over by then.
-    Held,
+    /// The call waits until the clock has moved on this often: the attempt it was sent for
+    /// is over by then, and after the second time another one is too.
+    Held(u64),
 }
 
 /// A harm, after so many calls without one, to so many calls.
@@ -153,9 +154,13 @@ pub fn history(seed: u64, n: u64) -> Vec<Vec<Step>> {
     let mut chance = Random::branch(seed, n);
     // Some live in a calm world, where the model knows every answer.
     let harms = chance.pick(&[0, 10, 25, 50]);
+    let mut overtaken = false;
     (0..ROUNDS)
         .map(|round| {
             let mut steps = Vec::new();
+            if std::mem::take(&mut overtaken) {
+                steps.push(overtake());
+            }
             for _ in 0..3 + chance.index(3) {
                 if chance.chance(4) {
                     steps.extend(switch(&mut chance));
@@ -167,6 +172,10 @@ pub fn history(seed: u64, n: u64) -> Vec<Vec<Step>> {
                     let deed = any(&mut chance);
                     steps.push(step(&mut chance, deed, harms));
                 }
+            }
+            if round + 2 < ROUNDS && chance.chance(8) {
+                steps.extend(linger(&mut chance));
+                overtaken = true;
             }
             steps
         })
@@ -213,7 +222,7 @@ fn switch(chance: &mut Random) -> Vec<Step> {
         // The first call reads the head, the second copies.
         injuries: vec![Injury {
             after: chance.pick(&[1, 1, 0, 2]),
-            harm: Harm::Held,
+            harm: Harm::Held(1),
             times: 1,
         }],
     };
@@ -224,6 +233,45 @@ fn switch(chance: &mut Random) -> Vec<Step> {
         notify,
         calm(put(then)),
     ]
+}
+
+/// An attempt that stands still between its judgement and its copy, or its second look, for
+/// longer than its lease.
+fn linger(chance: &mut Random) -> Vec<Step> {
+    let put = Deed::Put {
+        ticket: 0,
+        content: Content::Good(1),
+        way: Way::Store,
+    };
+    let notify = Deed::Notify {
+        ticket: 0,
+        times: 1,
+    };
+    let held = Injury {
+        after: chance.pick(&[1, 2]),
+        harm: Harm::Held(2),
+        times: 1,
+    };
+    [(mint(chance), None), (put, None), (notify, Some(held))]
+        .into_iter()
+        .map(|(deed, injury)| Step {
+            deed,
+            injuries: injury.into_iter().collect(),
+        })
+        .collect()
+}
+
+/// The next attempt on it, which gets no further than to its copy: the first one finds its
+/// ticket open when it wakes, and no longer its own.
+fn overtake() -> Step {
+    Step {
+        deed: Deed::Complete { ticket: 0 },
+        injuries: vec![Injury {
+            after: 1,
+            harm: Harm::Fault(Fault::ErrorBefore(503)),
+            times: 1,
+        }],
+    }
 }
 
 /// Anything, or several things at once that are about one ticket.
@@ -304,7 +352,7 @@ fn injuries(chance: &mut Random, may_hold: bool) -> Vec<Injury> {
         .map(|_| Injury {
             after: chance.pick(&[0, 0, 1, 2, 3, 4]),
             harm: if may_hold && chance.chance(40) {
-                Harm::Held
+                Harm::Held(chance.pick(&[1, 1, 2]))
             } else {
                 Harm::Fault(chance.pick(&[
                     Fault::ErrorBefore(503),
