@@ -15,7 +15,8 @@ use putgate::flow::complete::Completed;
 use putgate::flow::mint::{Request, Wish};
 use putgate::flow::sign::Transfer;
 use putgate::flow::{self, App};
-use putgate::store::Presigned;
+use putgate::store::{Bucket, Presigned};
+use serde_json::json;
 use tokio::task::JoinHandle;
 
 use crate::model::{Did, Model, Sight, Told};
@@ -583,11 +584,17 @@ impl Actor {
     }
 }
 
-/// A store's event about a ticket has arrived at a broker.
+/// A store's event about a ticket has arrived at a broker, which works on it to the end: the
+/// next step is to find one state.
 async fn notify(world: &World, broker: usize, id: Id) -> Result<(), Died> {
     world
         .run(broker, move |app| async move {
-            flow::attempt(&app, id).await;
+            let bucket = app.store.bucket_name(Bucket::Staging).to_owned();
+            let event = json!({"Records": [{"eventName": "s3:ObjectCreated:Put", "s3": {
+                "bucket": {"name": bucket}, "object": {"key": id.to_string(), "eTag": "0"}}}]});
+            for id in flow::notify::tickets_of(&event, &bucket) {
+                flow::attempt(&app, id).await;
+            }
         })
         .await
 }
