@@ -1,6 +1,9 @@
 // The form's uploads are wired by its attributes alone. This script plays the app around it: it shows what is
 // saved, and says in words why something was refused.
-import { at, bytes, client, reasonInWords, rulesInWords, say, trouble } from "./common.js";
+import { at, bytes, client, reasonInWords, rulesInWords, say, tokenUrl, trouble } from "./common.js";
+
+// Only so that one machine can play several people: the attribute says the same of the usual one.
+at("form").dataset.putgateTokenUrl = tokenUrl;
 
 async function card() {
   try {

@@ -1,5 +1,6 @@
 // Many files at once: drop them anywhere, see one dialog with the progress of all.
-import { at, bytes, client, dropZone, element, Gallery, meter, reasonInWords, rulesInWords, say, statusInWords, timeLeft, trouble } from "./common.js";
+import { at, bytes, client, element, Gallery, meter, reasonInWords, rulesInWords, say, statusInWords, timeLeft, trouble } from "./common.js";
+import { takeFiles } from "/client/putgate-upload.js";
 
 const gallery = new Gallery("photos", { pictures: true });
 const queue = client.queue({ slot: "photos" });
@@ -95,7 +96,7 @@ at("file").addEventListener("change", () => {
 at("one-by-one").addEventListener("change", () => {
   queue.oneByOne = at("one-by-one").checked;
 });
-dropZone(window, add, (over) => {
+takeFiles(window, add, (over) => {
   at("veil").hidden = !over;
 });
 
