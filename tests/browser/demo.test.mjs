@@ -129,7 +129,7 @@ test("a_file_name_is_text_and_never_markup", async (t) => {
   const name = "<img src=x onerror=alert(1)>.png";
   await page.setInputFiles("#file", png(name, picture(32, 32, [200, 60, 60])));
   await page.locator(".gallery-item").waitFor();
-  assert.equal(await page.locator(".gallery-name").innerText(), name);
+  assert.equal(await page.locator(".upload-name").textContent(), name);
   assert.equal(await page.locator(".gallery-name img, .upload-name img").count(), 0);
 });
 
@@ -303,7 +303,7 @@ test("a_web_page_in_disguise_among_documents_is_refused_in_plain_words", async (
   await page.locator("#upload .rules").filter({ hasText: "20 files" }).waitFor();
   await paste(page, "#upload", [text("page.txt", LIAR), { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) }]);
   await page.locator('#upload .item[data-state="rejected"]').nth(1).waitFor();
-  assert.match(await page.locator("#upload .item", { hasText: "empty.txt" }).innerText(), /This file is empty\./);
+  assert.match(await page.locator("#upload .item", { hasText: "empty.txt" }).innerText(), /file is empty/);
   assert.match(await page.locator("#upload .item", { hasText: "page.txt" }).innerText(), /holds a script/);
 });
 
@@ -314,11 +314,11 @@ test("a_big_file_is_paused_resumed_reloaded_and_sends_only_what_is_missing", asy
   const dir = await mkdtemp(join(tmpdir(), "putgate-big-"));
   t.after(() => rm(dir, { recursive: true, force: true }));
   const path = join(dir, "film.bin");
-  await writeFile(path, Buffer.alloc(48 * MIB, 7));
+  await writeFile(path, Buffer.alloc(80 * MIB, 7));
   await shoot(page, "big");
-  await throttle(6 * MIB);
+  await throttle(8 * MIB);
   await page.setInputFiles("#file", path);
-  await percent(page, 20);
+  await percent(page, 10);
   await page.locator("#speed").filter({ hasText: "MB/s" }).waitFor();
   await page.locator("#left").filter({ hasText: / s$/ }).waitFor();
   await shoot(page, "big-progress");
@@ -327,7 +327,7 @@ test("a_big_file_is_paused_resumed_reloaded_and_sends_only_what_is_missing", asy
   assert.equal(await page.evaluate(() => document.activeElement.id), "resume");
   await shoot(page, "big-paused");
   await page.click("#resume");
-  await percent(page, 60);
+  await percent(page, 70);
   await page.reload();
   await page.locator("#usage").filter({ hasText: "0 of 5" }).waitFor();
   const listed = page.waitForResponse((answer) => answer.url().endsWith("/parts"));
@@ -338,7 +338,7 @@ test("a_big_file_is_paused_resumed_reloaded_and_sends_only_what_is_missing", asy
   const have = (await (await listed).json()).parts.map(({ number }) => number);
   assert.ok(have.length > 0, "some parts were there");
   const sent = puts.map((url) => Number(new URL(url).searchParams.get("partNumber")));
-  assert.deepEqual([...have, ...sent].sort(), [1, 2, 3, 4, 5, 6]);
+  assert.deepEqual([...have, ...sent].sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
   await item(page, "film.bin").waitFor();
   await shoot(page, "big-done");
 });

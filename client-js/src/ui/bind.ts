@@ -263,7 +263,7 @@ class Field implements Binding {
         bar.setAttribute("role", "progressbar");
         bar.setAttribute("aria-valuemin", "0");
         bar.setAttribute("aria-valuemax", "100");
-        bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill(this.#say.progressOf, { name: this.#slot?.name ?? "" }));
+        bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill(this.#say.progressOf, { name: this.input.dataset["putgateUpload"] ?? "" }));
         place.append(bar);
       }
       bar.setAttribute("aria-valuenow", String(percent));

@@ -41,7 +41,8 @@ at("form").addEventListener("putgate:upload:progress", ({ detail }) => {
 at("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   if (new FormData(at("form")).get("avatar") === null) {
-    at("refusal").textContent = "Choose a picture first.";
+    // Why the one that was chosen is not good enough says more.
+    if (at("refusal").hidden) at("refusal").textContent = "Choose a picture first.";
     at("refusal").hidden = false;
     return;
   }

@@ -64,7 +64,7 @@ function total() {
   const failed = items.filter(({ state }) => state === "failed").length;
   const pace = progress.speed === null || under === 0 ? "" : `, ${bytes(progress.speed)}/s, ${timeLeft(progress.timeLeft)} left`;
   meter(at("total"), progress.percent);
-  at("total-words").textContent = `${done} of ${items.length} committed, ${progress.percent} %${pace}`;
+  at("total-words").textContent = `${done} of ${items.length} committed${under > 0 ? `, ${progress.percent} %${pace}` : ""}`;
   at("progress-title").textContent = under > 0 ? "Uploading" : done === items.length ? "Uploaded" : "Not everything arrived";
   at("cancel-all").hidden = under === 0;
   at("retry-all").hidden = failed === 0 || under > 0;
