@@ -130,7 +130,9 @@ test("an_upload_that_was_completed_behind_our_back_is_recognised", async (t) => 
   const { page } = await open(t);
   site.line.rate = 12 * MIB;
   await begin(page, { size: SIZE });
-  await percent(page, 30);
+  // By now every URL is signed; the last parts dawdle while the broker dies.
+  await percent(page, 80);
+  site.line.rate = MIB / 2;
   const { ticket } = await now(page);
   await site.kill();
   site.line.rate = Infinity;
@@ -156,6 +158,8 @@ test("a_liar_is_refused_and_a_small_file_is_one_request", async (t) => {
 const byNumber = (a, b) => a - b;
 
 async function open(t) {
+  // What a test that failed left broken is not the next one's trouble.
+  if (!site.isAlive()) await site.begin();
   site.line.rate = Infinity;
   site.line.parts.length = 0;
   site.tokens.lives = [];

@@ -66,6 +66,7 @@ ${slots}`);
     /** As a crash would. */
     kill: () => end(broker, "SIGKILL"),
     begin,
+    isAlive: () => broker.exitCode === null && broker.signalCode === null,
     sweep: () => done(putgate("sweep"), "sweep"),
     async stop() {
       await end(broker, "SIGTERM");
