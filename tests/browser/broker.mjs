@@ -11,12 +11,15 @@ import { chromium } from "playwright-core";
 export const BINARY = process.env.PUTGATE_BIN ?? fileURLToPath(new URL("../../target/debug/putgate", import.meta.url));
 export const LOGS = process.env.SCREENSHOTS ?? fileURLToPath(new URL("screenshots", import.meta.url));
 
+/** The tests' own variables are no settings of the broker's. */
+export const ENV = Object.fromEntries(Object.entries(process.env).filter(([name]) => !name.startsWith("PUTGATE_")));
+
 /** Starts `putgate dev` on free ports, and Chromium; `stop` ends both. */
 export async function start(name) {
   await mkdir(LOGS, { recursive: true });
   const data = await mkdtemp(join(tmpdir(), "putgate-browser-"));
   const flags = ["dev", "--listen", "127.0.0.1:0", "--store-listen", "127.0.0.1:0", "--data", data];
-  const server = spawn(BINARY, flags, { stdio: ["ignore", "pipe", openSync(join(LOGS, `${name}.log`), "w")] });
+  const server = spawn(BINARY, flags, { env: ENV, stdio: ["ignore", "pipe", openSync(join(LOGS, `${name}.log`), "w")] });
   const urls = JSON.parse(await firstLine(server));
   const browser = await launch();
   return {

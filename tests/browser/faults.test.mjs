@@ -23,6 +23,9 @@ max_file_size = "4GB"
 max_entries = 100
 part_size = "5MiB"
 url_ttl = "5s"
+[slots.films]
+accept = ["video/*", ".txt"]
+max_entries = 100
 `;
 
 let site;
@@ -147,7 +150,7 @@ test("a_liar_is_refused_and_a_small_file_is_one_request", async (t) => {
   const { page, puts } = await open(t);
   const states = await page.evaluate(async () => {
     const files = [new File(["plain words\n"], "words.txt"), new File(["<!doctype html><p>no film"], "film.mp4", { type: "video/mp4" })];
-    const uploads = await window.client.upload(files, { slot: "big" }).done;
+    const uploads = await window.client.upload(files, { slot: "films" }).done;
     return uploads.map(({ state, error, result }) => [state, error?.code ?? result.type]);
   });
   assert.equal(puts.length, 2);

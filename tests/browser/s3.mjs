@@ -28,6 +28,22 @@ export async function s3({ endpoint, region, server: [access, secret] }, method,
   return text;
 }
 
+/** A URL that anybody may use for so many seconds. */
+export function presign({ endpoint, region, server: [access, secret] }, method, path, query = {}, seconds = 900) {
+  const url = new URL(path, endpoint);
+  const at = new Date().toISOString().replace(/[-:]|\.\d+/g, "");
+  const scope = `${at.slice(0, 8)}/${region}/s3/aws4_request`;
+  const full = {
+    ...query, "X-Amz-Algorithm": "AWS4-HMAC-SHA256", "X-Amz-Credential": `${access}/${scope}`, "X-Amz-Date": at,
+    "X-Amz-Expires": String(seconds), "X-Amz-SignedHeaders": "host",
+  };
+  const canonicalQuery = Object.keys(full).sort().map((name) => `${strict(name)}=${strict(full[name])}`).join("&");
+  const canonical = [method, url.pathname, canonicalQuery, `host:${url.host}`, "", "host", "UNSIGNED-PAYLOAD"].join("\n");
+  const key = scope.split("/").reduce(hmac, `AWS4${secret}`);
+  const signature = hmac(key, ["AWS4-HMAC-SHA256", at, scope, sha256(canonical)].join("\n")).toString("hex");
+  return `${url.origin}${url.pathname}?${canonicalQuery}&X-Amz-Signature=${signature}`;
+}
+
 const inside = (xml, tag) => [...xml.matchAll(new RegExp(`<${tag}>([^<]*)</${tag}>`, "g"))].map(([, text]) => text);
 
 /** The store's ids of the multipart uploads of a staging key. */

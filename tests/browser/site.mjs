@@ -2,7 +2,6 @@
 import { createHmac } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { openSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createServer as createTcpServer, connect } from "node:net";
@@ -11,7 +10,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { BINARY, LOGS, end, start } from "./broker.mjs";
+import { BINARY, ENV, end, start } from "./broker.mjs";
 
 const SECRET = "a secret of the browser tests, long enough for HS256";
 const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
@@ -51,9 +50,8 @@ upload_secret_key = "${store.upload[1]}"
 hs256_secret_files = ["token.secret"]
 leeway = "0s"
 ${slots}`);
-  const putgate = (...args) => spawn(BINARY, ["--config", config, ...args], { stdio: ["ignore", "ignore", "pipe"] });
-  const log = openSync(join(LOGS, `${name}-serve.log`), "w");
-  await done(spawn(BINARY, ["--config", config, "setup"], { stdio: ["ignore", log, log] }), "setup");
+  const putgate = (...args) => spawn(BINARY, ["--config", config, ...args], { env: ENV, stdio: ["ignore", "ignore", "pipe"] });
+  await done(putgate("setup"), "setup");
   let broker = null;
   const begin = async () => {
     broker = putgate("serve");
