@@ -253,7 +253,7 @@ var init_lanes = __esm({
     "use strict";
     init_errors();
     FIRST = 4;
-    MOST = 6;
+    MOST = 5;
     Lanes = class {
       #limit;
       #line = [];
@@ -315,17 +315,18 @@ var init_lanes = __esm({
       #bytes = 0;
       #count = 0;
       #since = null;
-      /** Bytes a millisecond with the number before. */
-      #rate = null;
-      #step = 1;
+      /** Bytes a millisecond with one lane fewer; 0: not measured. */
+      #rate = 0;
+      /** Whether the number is found. */
+      #settled = false;
       constructor() {
         super(FIRST);
       }
       learn({ bytes: bytes2, trouble, now }) {
         if (trouble) {
           this.#begin(null);
-          this.#rate = null;
-          this.#step = 1;
+          this.#rate = 0;
+          this.#settled = false;
           this.limit = Math.ceil(this.limit / 2);
           return;
         }
@@ -333,14 +334,13 @@ var init_lanes = __esm({
         if (this.#since === null) return this.#begin(now);
         this.#bytes += bytes2;
         this.#count += 1;
-        if (this.#count < 2 * this.limit || now === this.#since) return;
+        if (this.#settled || this.#count < 2 * this.limit || now === this.#since) return;
         const rate = this.#bytes / (now - this.#since);
-        const gain = rate / (this.#rate ?? 0);
+        const better = rate > this.#rate * 1.1;
+        this.#settled = !better || this.limit === MOST;
         this.#rate = rate;
-        if (gain < 0.9) this.#step = -this.#step;
-        if (gain < 0.9 || gain > 1.1) {
-          this.limit = Math.min(MOST, Math.max(1, this.limit + this.#step));
-        }
+        if (!better) this.limit -= 1;
+        else if (this.limit < MOST) this.limit += 1;
         this.#begin(now);
       }
       #begin(now) {
@@ -718,7 +718,12 @@ function openDatabase() {
   return new Promise((resolve, reject) => {
     const opening = indexedDB.open(DATABASE, 1);
     opening.onupgradeneeded = () => opening.result.createObjectStore(STORE).createIndex("expires", "expires");
-    opening.onsuccess = () => resolve(opening.result);
+    opening.onsuccess = () => {
+      const database = opening.result;
+      database.onversionchange = () => database.close();
+      resolve(database);
+    };
+    setTimeout(() => reject(new Error("no answer")), PATIENCE);
     opening.onerror = () => reject(opening.error);
     opening.onblocked = () => reject(new Error("blocked"));
   });
@@ -741,7 +746,7 @@ function request(asked) {
     asked.onerror = () => reject(asked.error);
   });
 }
-var DATABASE, STORE, EDGE, ECHO, NOWHERE;
+var DATABASE, STORE, EDGE, ECHO, PATIENCE, NOWHERE;
 var init_resume = __esm({
   "src/resume.ts"() {
     "use strict";
@@ -751,6 +756,7 @@ var init_resume = __esm({
     STORE = "uploads";
     EDGE = 64 * 1024;
     ECHO = 6e5;
+    PATIENCE = 3e3;
     NOWHERE = { ticket: null, ours: false, keep() {
     }, async end() {
     } };
@@ -893,6 +899,226 @@ function report(target, upload) {
   target.dispatchEvent(new CustomEvent("putgate:upload:progress", { bubbles: true, composed: true, detail }));
 }
 
+// src/ui/strings.ts
+var english = {
+  choose: "Choose a file",
+  chooseMany: "Choose files",
+  replace: "Replace",
+  drop: "or drop or paste here",
+  start: "Upload",
+  rules: "Up to {size}.",
+  rulesMany: "Up to {size} each, {count} files.",
+  waiting: "Waiting",
+  waitingForStart: "Ready to upload",
+  waitingForNetwork: "Waiting for the network",
+  waitingForOtherTab: "Another tab is uploading this file",
+  paused: "Paused, {percent} %",
+  hashing: "Reading the file",
+  uploading: "Uploading, {percent} %{left}",
+  verifying: "Checking what arrived",
+  committed: "Done",
+  cancelled: "Cancelled",
+  cancel: "Cancel",
+  pause: "Pause",
+  resume: "Resume",
+  retry: "Try again",
+  remove: "Remove",
+  actionOf: "{action}: {name}",
+  progressOf: "Progress of {name}",
+  total: "{done} of {count} done, {percent} %{speed}",
+  announce: "{name}: {news}",
+  required: "Please choose a file.",
+  unfinished: "Please wait until the upload is done, or cancel it.",
+  seconds: "{n} s left",
+  minutes: "{n} min left",
+  hours: "{n} h left",
+  problems: {
+    "file-too-large": "This file is larger than {limit} allowed here.",
+    "type-not-accepted": "Files of this type are not accepted here.",
+    "slot-full": "There is no room for another file.",
+    "quota-exceeded": "This file does not fit into the space that is left.",
+    "content-rejected:empty": "This file is empty.",
+    "content-rejected:type-mismatch": "This file is not what its name says: {detail}",
+    "content-rejected:type-not-accepted": "Files of this type are not accepted here: {detail}",
+    "content-rejected:type-unknown": "Nobody can tell what kind of file this is.",
+    "content-rejected:image-too-large": "This picture has too many pixels: {detail}",
+    "content-rejected:active-content": "This file holds a script, so it is not accepted.",
+    "content-rejected:malformed": "This file is damaged: {detail}",
+    "content-rejected:size-mismatch": "The file changed while it was uploaded. Please try again.",
+    "content-rejected:checksum-mismatch": "The file changed while it was uploaded. Please try again.",
+    "file-changed": "The file changed while it was uploaded. Please choose it again.",
+    "ticket-expired": "The upload took too long. Please try again.",
+    "too-many-open-tickets": "Too many uploads at once. Please wait a moment and try again.",
+    unauthenticated: "You are not signed in any more. Please sign in and try again.",
+    forbidden: "You may not upload here.",
+    "api-unreachable": "The server does not answer. Please try again.",
+    "storage-unreachable": "The connection broke. Please try again."
+  }
+};
+function strings(own = {}) {
+  return { ...english, ...own, problems: { ...english.problems, ...own.problems } };
+}
+function fill(text, values) {
+  return text.replace(/\{(\w+)\}/g, (whole, name) => name in values ? String(values[name]) : whole);
+}
+
+// src/ui/words.ts
+function bytes(count2) {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let value = count2;
+  let unit = 0;
+  while (value >= 999.5 && unit < units.length - 1) {
+    value /= 1e3;
+    unit += 1;
+  }
+  return `${value.toFixed(unit > 0 && value < 9.95 ? 1 : 0).replace(/\.0$/, "")} ${units[unit]}`;
+}
+function timeLeft(seconds2, say) {
+  if (seconds2 < 90) return fill(say.seconds, { n: Math.max(1, Math.round(seconds2)) });
+  if (seconds2 < 5400) return fill(say.minutes, { n: Math.round(seconds2 / 60) });
+  return fill(say.hours, { n: Math.round(seconds2 / 3600) });
+}
+function problem(error, say) {
+  const text = say.problems[`${error.code}:${error.reason}`] ?? say.problems[error.code] ?? "{detail}";
+  const limit = error.problem?.["limit"];
+  return fill(text, { detail: error.detail, limit: typeof limit === "number" ? `the ${bytes(limit)}` : "is" });
+}
+function status(upload, say) {
+  const { percent, timeLeft: seconds2 } = upload.progress;
+  switch (upload.state) {
+    case "waiting":
+      if (upload.paused) return fill(say.paused, { percent });
+      if (upload.waitingFor === "start") return say.waitingForStart;
+      if (upload.waitingFor === "network") return say.waitingForNetwork;
+      if (upload.waitingFor === "other-tab") return say.waitingForOtherTab;
+      return say.waiting;
+    case "hashing":
+      return say.hashing;
+    case "uploading":
+      return fill(say.uploading, { percent, left: seconds2 === null ? "" : `, ${timeLeft(seconds2, say)}` });
+    case "verifying":
+      return say.verifying;
+    case "committed":
+      return say.committed;
+    case "cancelled":
+      return say.cancelled;
+    case "rejected":
+    case "failed":
+      return upload.error === null ? "" : problem(upload.error, say);
+  }
+}
+
+// src/ui/row.ts
+var LARGEST_THUMB = 3e7;
+function actionsFor(upload) {
+  switch (upload.state) {
+    case "waiting":
+      return upload.paused ? ["resume", "cancel"] : ["cancel"];
+    case "hashing":
+    case "verifying":
+      return ["cancel"];
+    case "uploading":
+      return ["pause", "cancel"];
+    case "committed":
+    case "rejected":
+      return ["remove"];
+    case "failed":
+    case "cancelled":
+      return ["retry", "remove"];
+  }
+}
+function make(tag, name, text = "") {
+  const element2 = document.createElement(tag);
+  element2.className = name;
+  element2.setAttribute("part", name);
+  if (text !== "") element2.textContent = text;
+  return element2;
+}
+var Bar = class {
+  element = make("div", "bar");
+  #fill = make("div", "fill");
+  constructor(label) {
+    this.element.setAttribute("role", "progressbar");
+    this.element.setAttribute("aria-valuemin", "0");
+    this.element.setAttribute("aria-valuemax", "100");
+    this.element.setAttribute("aria-label", label);
+    this.element.append(this.#fill);
+    this.show(0);
+  }
+  show(percent) {
+    this.element.setAttribute("aria-valuenow", String(percent));
+    this.#fill.style.inlineSize = `${percent}%`;
+  }
+};
+var Row = class {
+  constructor(upload, say, act) {
+    this.upload = upload;
+    this.say = say;
+    this.act = act;
+    const { name, size, file } = upload;
+    this.#bar = new Bar(fill(say.progressOf, { name }));
+    const line = make("div", "line");
+    const called = make("span", "name", name);
+    called.dir = "auto";
+    called.title = name;
+    line.append(called, make("span", "size", bytes(size)));
+    this.#thumb.setAttribute("aria-hidden", "true");
+    this.#thumb.textContent = (/\.([a-z0-9]{1,5})$/i.exec(name)?.[1] ?? "file").toUpperCase();
+    this.element.append(this.#thumb, line, this.#bar.element, this.#status, this.#actions);
+    if (file.type.startsWith("image/") && size <= LARGEST_THUMB) this.#preview(file);
+    this.update();
+  }
+  upload;
+  say;
+  act;
+  element = make("li", "item");
+  #thumb = make("div", "thumb");
+  #status = make("p", "status");
+  #actions = make("div", "actions");
+  #bar;
+  #shown = "";
+  #picture = null;
+  /** Shows the upload as it is now. */
+  update() {
+    const { upload, say } = this;
+    this.element.dataset["state"] = upload.state;
+    this.#bar.show(upload.progress.percent);
+    this.#status.textContent = status(upload, say);
+    const actions = actionsFor(upload);
+    if (this.#shown === actions.join()) return;
+    this.#shown = actions.join();
+    const focused = this.#actions.contains(this.element.getRootNode().activeElement);
+    this.#actions.replaceChildren(
+      ...actions.map((action) => {
+        const button = make("button", "small", say[action]);
+        button.type = "button";
+        button.setAttribute("part", `button ${action}`);
+        button.setAttribute("aria-label", fill(say.actionOf, { action: say[action], name: upload.name }));
+        button.addEventListener("click", () => this.act(action, this));
+        return button;
+      })
+    );
+    if (focused) this.focus();
+  }
+  focus() {
+    this.#actions.querySelector("button")?.focus();
+  }
+  /** Takes it off the page. */
+  remove() {
+    if (this.#picture !== null) URL.revokeObjectURL(this.#picture);
+    this.element.remove();
+  }
+  #preview(file) {
+    const image = new Image();
+    const url = URL.createObjectURL(file);
+    this.#picture = url;
+    image.alt = "";
+    image.decoding = "async";
+    image.addEventListener("load", () => this.#thumb.replaceChildren(image));
+    image.src = url;
+  }
+};
+
 // src/index.ts
 init_api();
 init_lanes();
@@ -921,16 +1147,16 @@ var Policies = class {
 };
 function refusal(slot, file) {
   const { size } = file.file;
-  if (size === 0) return problem("invalid-request", 400, "The file is empty.");
+  if (size === 0) return problem2("invalid-request", 400, "The file is empty.");
   if (size > slot.max_file_size) {
     const detail = `${size} bytes, the slot takes ${slot.max_file_size}`;
-    return problem("file-too-large", 413, detail, { limit: slot.max_file_size });
+    return problem2("file-too-large", 413, detail, { limit: slot.max_file_size });
   }
   if (isForeign(slot, file)) {
     const { accept } = slot;
     const declared = file.file.type;
     const detail = `the slot takes ${accept.join(", ")}, not ${declared}`;
-    return problem("type-not-accepted", 422, detail, { accept, declared });
+    return problem2("type-not-accepted", 422, detail, { accept, declared });
   }
   return null;
 }
@@ -938,7 +1164,7 @@ function room({ on_full, max_entries, usage }) {
   return on_full === "reject" ? Math.max(0, max_entries - usage.files) : Infinity;
 }
 function full({ max_entries }) {
-  return problem("slot-full", 409, `the slot holds ${max_entries} files`, { limit: max_entries });
+  return problem2("slot-full", 409, `the slot holds ${max_entries} files`, { limit: max_entries });
 }
 function isForeign({ accept = [], accepted }, { name, file: { type } }) {
   const declared = type.split(";")[0].trim().toLowerCase();
@@ -947,7 +1173,7 @@ function isForeign({ accept = [], accepted }, { name, file: { type } }) {
   const admits = (item) => item === extension || item === declared || item.endsWith("/*") && (item === "*/*" || declared.startsWith(item.slice(0, -1)));
   return !accept.some(admits) && !accepted.extensions.includes(extension) && !accepted.types.includes(declared);
 }
-function problem(code, status2, detail, members = {}) {
+function problem2(code, status2, detail, members = {}) {
   return fromProblem({ code, status: status2, detail, ...members });
 }
 
@@ -1005,9 +1231,9 @@ async function run(job) {
   if (refused) throw refused;
   const memory = await desk.memory();
   const errand = { file, about: [desk.api.endpoint, slotName, ref, name, metadata], signal, onWait: () => job.phase("other-tab") };
-  return memory ? memory.around(errand, (place) => fill(job, slot, place)) : fill(job, slot, null);
+  return memory ? memory.around(errand, (place) => fill2(job, slot, place)) : fill2(job, slot, null);
 }
-async function fill(job, slot, place) {
+async function fill2(job, slot, place) {
   job.phase("turn");
   const old = await known(job, place);
   const found = old ?? await minted(job, slot);
@@ -1637,7 +1863,7 @@ function createClient({ endpoint, token, concurrency, resume = true, transport =
   const desk = { api, policies, lanes, memory: remembering(resume) };
   const get = async (path) => objectOf(await api.call("GET", path));
   function upload(what, options) {
-    if (!(what instanceof Blob)) return new FileQueue(desk, what, options);
+    if (Symbol.iterator in what) return new FileQueue(desk, what, options);
     return new FileUpload(desk, what, options, null, options.concurrency ? new Lanes(options.concurrency) : lanes);
   }
   return {
@@ -1689,115 +1915,6 @@ function acceptOf(slot) {
   return [.../* @__PURE__ */ new Set([...slot.accept, ...extensions, ...types])].join(",");
 }
 
-// src/ui/strings.ts
-var english = {
-  choose: "Choose a file",
-  chooseMany: "Choose files",
-  replace: "Replace",
-  drop: "or drop or paste here",
-  start: "Upload",
-  rules: "Up to {size}.",
-  rulesMany: "Up to {size} each, {count} files.",
-  waiting: "Waiting",
-  waitingForStart: "Ready to upload",
-  waitingForNetwork: "Waiting for the network",
-  waitingForOtherTab: "Another tab is uploading this file",
-  paused: "Paused, {percent} %",
-  hashing: "Reading the file",
-  uploading: "Uploading, {percent} %{left}",
-  verifying: "Checking what arrived",
-  committed: "Done",
-  cancelled: "Cancelled",
-  cancel: "Cancel",
-  pause: "Pause",
-  resume: "Resume",
-  retry: "Try again",
-  remove: "Remove",
-  actionOf: "{action}: {name}",
-  progressOf: "Progress of {name}",
-  total: "{done} of {count} done, {percent} %{speed}",
-  announce: "{name}: {news}",
-  required: "Please choose a file.",
-  unfinished: "Please wait until the upload is done, or cancel it.",
-  seconds: "{n} s left",
-  minutes: "{n} min left",
-  hours: "{n} h left",
-  problems: {
-    "file-too-large": "This file is larger than {limit} allowed here.",
-    "type-not-accepted": "Files of this type are not accepted here.",
-    "slot-full": "There is no room for another file.",
-    "quota-exceeded": "This file does not fit into the space that is left.",
-    "content-rejected:empty": "This file is empty.",
-    "content-rejected:type-mismatch": "This file is not what its name says: {detail}",
-    "content-rejected:type-not-accepted": "Files of this type are not accepted here: {detail}",
-    "content-rejected:type-unknown": "Nobody can tell what kind of file this is.",
-    "content-rejected:image-too-large": "This picture has too many pixels: {detail}",
-    "content-rejected:active-content": "This file holds a script, so it is not accepted.",
-    "content-rejected:malformed": "This file is damaged: {detail}",
-    "content-rejected:size-mismatch": "The file changed while it was uploaded. Please try again.",
-    "content-rejected:checksum-mismatch": "The file changed while it was uploaded. Please try again.",
-    "file-changed": "The file changed while it was uploaded. Please choose it again.",
-    "ticket-expired": "The upload took too long. Please try again.",
-    "too-many-open-tickets": "Too many uploads at once. Please wait a moment and try again.",
-    unauthenticated: "You are not signed in any more. Please sign in and try again.",
-    forbidden: "You may not upload here.",
-    "api-unreachable": "The server does not answer. Please try again.",
-    "storage-unreachable": "The connection broke. Please try again."
-  }
-};
-function strings(own = {}) {
-  return { ...english, ...own, problems: { ...english.problems, ...own.problems } };
-}
-function fill2(text, values) {
-  return text.replace(/\{(\w+)\}/g, (whole, name) => name in values ? String(values[name]) : whole);
-}
-
-// src/ui/words.ts
-function bytes(count2) {
-  const units = ["B", "kB", "MB", "GB", "TB"];
-  let value = count2;
-  let unit = 0;
-  while (value >= 999.5 && unit < units.length - 1) {
-    value /= 1e3;
-    unit += 1;
-  }
-  return `${value.toFixed(unit > 0 && value < 9.95 ? 1 : 0).replace(/\.0$/, "")} ${units[unit]}`;
-}
-function timeLeft(seconds2, say) {
-  if (seconds2 < 90) return fill2(say.seconds, { n: Math.max(1, Math.round(seconds2)) });
-  if (seconds2 < 5400) return fill2(say.minutes, { n: Math.round(seconds2 / 60) });
-  return fill2(say.hours, { n: Math.round(seconds2 / 3600) });
-}
-function problem2(error, say) {
-  const text = say.problems[`${error.code}:${error.reason}`] ?? say.problems[error.code] ?? "{detail}";
-  const limit = error.problem?.["limit"];
-  return fill2(text, { detail: error.detail, limit: typeof limit === "number" ? `the ${bytes(limit)}` : "is" });
-}
-function status(upload, say) {
-  const { percent, timeLeft: seconds2 } = upload.progress;
-  switch (upload.state) {
-    case "waiting":
-      if (upload.paused) return fill2(say.paused, { percent });
-      if (upload.waitingFor === "start") return say.waitingForStart;
-      if (upload.waitingFor === "network") return say.waitingForNetwork;
-      if (upload.waitingFor === "other-tab") return say.waitingForOtherTab;
-      return say.waiting;
-    case "hashing":
-      return say.hashing;
-    case "uploading":
-      return fill2(say.uploading, { percent, left: seconds2 === null ? "" : `, ${timeLeft(seconds2, say)}` });
-    case "verifying":
-      return say.verifying;
-    case "committed":
-      return say.committed;
-    case "cancelled":
-      return say.cancelled;
-    case "rejected":
-    case "failed":
-      return upload.error === null ? "" : problem2(upload.error, say);
-  }
-}
-
 // src/ui/bind.ts
 var bound = /* @__PURE__ */ new WeakMap();
 function bindUploads(root = document, options = {}) {
@@ -1815,6 +1932,7 @@ var Field = class {
     this.input = input;
     this.#say = strings(own);
     this.#name = input.name;
+    this.#required = input.required;
     input.removeAttribute("name");
     this.#hidden.hidden = true;
     input.after(this.#hidden);
@@ -1846,6 +1964,7 @@ var Field = class {
   #undo = [];
   #previews = /* @__PURE__ */ new Map();
   #hidden = document.createElement("span");
+  #required;
   add(files) {
     const queue = this.queue;
     if (queue === null || this.input.disabled || files.length === 0) return;
@@ -1854,6 +1973,7 @@ var Field = class {
       for (const upload of this.#previews.keys()) if (upload.result === null) this.#drop(upload);
     }
     for (const upload of queue.add(single ? files.slice(-1) : files)) this.#show(upload);
+    this.#fields();
     this.#showTotal();
   }
   release() {
@@ -1861,6 +1981,7 @@ var Field = class {
     this.#clear();
     this.#hidden.remove();
     if (this.#name !== "") this.input.name = this.#name;
+    this.input.required = this.#required;
     bound.delete(this.input);
   }
   async #begin(given) {
@@ -1881,7 +2002,7 @@ var Field = class {
       this.add([...input.files ?? []]);
       input.value = "";
     } catch (error) {
-      const words = error instanceof PutgateError ? problem2(error, this.#say) : String(error);
+      const words = error instanceof PutgateError ? problem(error, this.#say) : String(error);
       for (const zone of this.#marked("preview")) zone.replaceChildren(alert(words));
       input.dispatchEvent(new CustomEvent("putgate:upload:error", { bubbles: true, detail: error }));
     }
@@ -1925,7 +2046,7 @@ var Field = class {
   }
   #card(upload) {
     const card = element("div", "upload-preview");
-    if (upload.type.startsWith("image/")) {
+    if (upload.type.startsWith("image/") && upload.size <= LARGEST_THUMB) {
       const image = new Image();
       image.className = "upload-preview-image";
       image.alt = "";
@@ -1937,7 +2058,7 @@ var Field = class {
     name.dir = "auto";
     const cancel2 = element("button", "upload-preview-cancel", this.#say.cancel);
     cancel2.type = "button";
-    cancel2.setAttribute("aria-label", fill2(this.#say.actionOf, { action: this.#say.cancel, name: upload.name }));
+    cancel2.setAttribute("aria-label", fill(this.#say.actionOf, { action: this.#say.cancel, name: upload.name }));
     cancel2.addEventListener("click", () => {
       if (upload.ended) this.#drop(upload);
       else upload.cancel();
@@ -1968,6 +2089,8 @@ var Field = class {
     for (const upload of committed.slice(0, Math.max(0, committed.length - most))) this.#drop(upload);
   }
   #fields() {
+    const some = [...this.#previews.keys()].some((upload) => !upload.ended || upload.result !== null);
+    this.input.required = this.#required && !some;
     const ids = [...this.#previews.keys()].flatMap(({ result }) => result === null ? [] : [result.id]);
     this.#hidden.replaceChildren(
       ...(this.#name === "" ? [] : ids).map((id) => {
@@ -1993,7 +2116,7 @@ var Field = class {
         bar.setAttribute("role", "progressbar");
         bar.setAttribute("aria-valuemin", "0");
         bar.setAttribute("aria-valuemax", "100");
-        bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill2(this.#say.progressOf, { name: this.#slot?.name ?? "" }));
+        bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill(this.#say.progressOf, { name: this.input.dataset["putgateUpload"] ?? "" }));
         place.append(bar);
       }
       bar.setAttribute("aria-valuenow", String(percent));
@@ -2016,7 +2139,7 @@ function paint(card, upload, say) {
   const button = card.querySelector(".upload-preview-cancel");
   if (button !== null && upload.ended) {
     button.textContent = say.remove;
-    button.setAttribute("aria-label", fill2(say.actionOf, { action: say.remove, name: upload.name }));
+    button.setAttribute("aria-label", fill(say.actionOf, { action: say.remove, name: upload.name }));
   }
 }
 function alert(words) {
@@ -2033,117 +2156,6 @@ function element(tag, name, text = "") {
 
 // src/ui/element.ts
 init_errors();
-
-// src/ui/row.ts
-var LARGEST_THUMB = 3e7;
-function actionsFor(upload) {
-  switch (upload.state) {
-    case "waiting":
-      return upload.paused ? ["resume", "cancel"] : ["cancel"];
-    case "hashing":
-    case "verifying":
-      return ["cancel"];
-    case "uploading":
-      return ["pause", "cancel"];
-    case "committed":
-    case "rejected":
-      return ["remove"];
-    case "failed":
-    case "cancelled":
-      return ["retry", "remove"];
-  }
-}
-function make(tag, name, text = "") {
-  const element2 = document.createElement(tag);
-  element2.className = name;
-  element2.setAttribute("part", name);
-  if (text !== "") element2.textContent = text;
-  return element2;
-}
-var Bar = class {
-  element = make("div", "bar");
-  #fill = make("div", "fill");
-  constructor(label) {
-    this.element.setAttribute("role", "progressbar");
-    this.element.setAttribute("aria-valuemin", "0");
-    this.element.setAttribute("aria-valuemax", "100");
-    this.element.setAttribute("aria-label", label);
-    this.element.append(this.#fill);
-    this.show(0);
-  }
-  show(percent) {
-    this.element.setAttribute("aria-valuenow", String(percent));
-    this.#fill.style.inlineSize = `${percent}%`;
-  }
-};
-var Row = class {
-  constructor(upload, say, act) {
-    this.upload = upload;
-    this.say = say;
-    this.act = act;
-    const { name, size, file } = upload;
-    this.#bar = new Bar(fill2(say.progressOf, { name }));
-    const line = make("div", "line");
-    const called = make("span", "name", name);
-    called.dir = "auto";
-    called.title = name;
-    line.append(called, make("span", "size", bytes(size)));
-    this.#thumb.setAttribute("aria-hidden", "true");
-    this.#thumb.textContent = (/\.([a-z0-9]{1,5})$/i.exec(name)?.[1] ?? "file").toUpperCase();
-    this.element.append(this.#thumb, line, this.#bar.element, this.#status, this.#actions);
-    if (file.type.startsWith("image/") && size <= LARGEST_THUMB) this.#preview(file);
-    this.update();
-  }
-  upload;
-  say;
-  act;
-  element = make("li", "item");
-  #thumb = make("div", "thumb");
-  #status = make("p", "status");
-  #actions = make("div", "actions");
-  #bar;
-  #shown = "";
-  #picture = null;
-  /** Shows the upload as it is now. */
-  update() {
-    const { upload, say } = this;
-    this.element.dataset["state"] = upload.state;
-    this.#bar.show(upload.progress.percent);
-    this.#status.textContent = status(upload, say);
-    const actions = actionsFor(upload);
-    if (this.#shown === actions.join()) return;
-    this.#shown = actions.join();
-    const focused = this.#actions.contains(this.element.getRootNode().activeElement);
-    this.#actions.replaceChildren(
-      ...actions.map((action) => {
-        const button = make("button", "small", say[action]);
-        button.type = "button";
-        button.setAttribute("part", `button ${action}`);
-        button.setAttribute("aria-label", fill2(say.actionOf, { action: say[action], name: upload.name }));
-        button.addEventListener("click", () => this.act(action, this));
-        return button;
-      })
-    );
-    if (focused) this.focus();
-  }
-  focus() {
-    this.#actions.querySelector("button")?.focus();
-  }
-  /** Takes it off the page. */
-  remove() {
-    if (this.#picture !== null) URL.revokeObjectURL(this.#picture);
-    this.element.remove();
-  }
-  #preview(file) {
-    const image = new Image();
-    const url = URL.createObjectURL(file);
-    this.#picture = url;
-    image.alt = "";
-    image.decoding = "async";
-    image.addEventListener("load", () => this.#thumb.replaceChildren(image));
-    image.src = url;
-  }
-};
 
 // src/ui/style.ts
 var style = `
@@ -2175,7 +2187,7 @@ input { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden;
 label, button {
   display: inline-flex; align-items: center; justify-content: center; min-block-size: 2.25rem; min-inline-size: 2.25rem;
   padding: .3rem .9rem; border: 1px solid var(--_line); border-radius: calc(var(--_radius) * .66);
-  background: Canvas; color: var(--_text); font: inherit; font-weight: 550; cursor: pointer;
+  background: none; color: var(--_text); font: inherit; font-weight: 550; cursor: pointer;
 }
 label, button.primary { background: var(--_accent); border-color: var(--_accent); color: var(--_on-accent); }
 button.small { min-block-size: 1.9rem; padding: .1rem .65rem; font-size: .9em; font-weight: 500; }
@@ -2192,7 +2204,7 @@ input:disabled + label, button:disabled { opacity: .55; cursor: default; }
 .list:empty, .list:not(:has(li)) { display: none; }
 .item {
   display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: .15rem .8rem; align-items: center;
-  padding: .6rem .7rem; border: 1px solid var(--_line); border-radius: var(--_radius); background: Canvas;
+  padding: .6rem .7rem; border: 1px solid var(--_line); border-radius: var(--_radius);
 }
 .thumb {
   grid-row: 1 / span 3; inline-size: 3rem; block-size: 3rem; border-radius: calc(var(--_radius) * .6); overflow: hidden;
@@ -2213,8 +2225,9 @@ input:disabled + label, button:disabled { opacity: .55; cursor: default; }
 .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @keyframes breathe { to { opacity: .45; } }
 @media (max-width: 30rem) {
-  .item { grid-template-columns: auto minmax(0, 1fr); }
-  .actions { grid-row: auto; grid-column: 1 / -1; justify-content: flex-start; }
+  /* One button has room beside the name. */
+  .item:not(:has(.actions > :only-child)) { grid-template-columns: auto minmax(0, 1fr); }
+  .actions:not(:has(:only-child)) { grid-row: auto; grid-column: 2; justify-content: flex-start; }
   .actions:empty { display: none; }
 }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }
@@ -2478,7 +2491,7 @@ var PutgateUpload = class extends Element {
     this.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, composed: true, detail: slot }));
   }
   #inTrouble(error) {
-    const words = error instanceof PutgateError ? problem2(error, this.#strings) : String(error);
+    const words = error instanceof PutgateError ? problem(error, this.#strings) : String(error);
     const again = make("button", "small", this.#strings.retry);
     again.type = "button";
     again.addEventListener("click", () => this.#connect());
@@ -2503,7 +2516,7 @@ var PutgateUpload = class extends Element {
       this.#rows.get(upload)?.update();
       report(this, upload);
       if (upload.ended) {
-        this.#announce(fill2(this.#strings.announce, { name: upload.name, news: status(upload, this.#strings) }));
+        this.#announce(fill(this.#strings.announce, { name: upload.name, news: status(upload, this.#strings) }));
         if (upload.state === "committed") this.#makeRoom();
         this.#changed();
       }
@@ -2562,7 +2575,7 @@ var PutgateUpload = class extends Element {
     this.#rules.hidden = slot === null;
     if (slot !== null) {
       const facts = { size: bytes(slot.max_file_size), count: slot.max_entries };
-      this.#rules.textContent = fill2(single ? say.rules : say.rulesMany, facts);
+      this.#rules.textContent = fill(single ? say.rules : say.rulesMany, facts);
     }
   }
   #showTotal() {
@@ -2576,10 +2589,10 @@ var PutgateUpload = class extends Element {
     const { percent, speed, timeLeft: left } = this.#queue.progress;
     const pace = speed === null ? "" : `, ${bytes(speed)}/s${left === null ? "" : `, ${timeLeft(left, say)}`}`;
     const done = uploads.filter((upload) => upload.state === "committed").length;
-    const words = fill2(say.total, { done, count: uploads.length, percent, speed: pace });
+    const words = fill(say.total, { done, count: uploads.length, percent, speed: pace });
     this.#totalWords.textContent = several ? words : "";
     this.#totalBar.show(percent);
-    this.#totalBar.element.setAttribute("aria-label", fill2(say.total, { done, count: uploads.length, percent, speed: "" }));
+    this.#totalBar.element.setAttribute("aria-label", fill(say.total, { done, count: uploads.length, percent, speed: "" }));
     this.#totalBar.element.hidden = !several;
     if (this.#total.childElementCount === 0) {
       this.#totalBar.element.setAttribute("part", "bar total-bar");
@@ -2600,4 +2613,12 @@ function defineElement(name = "putgate-upload") {
 defineElement();
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => bindUploads());
 else bindUploads();
+export {
+  PutgateUpload,
+  bindUploads,
+  defineElement,
+  english,
+  takeFiles,
+  tokenFrom
+};
 //# sourceMappingURL=putgate-upload.js.map

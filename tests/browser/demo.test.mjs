@@ -1,214 +1,381 @@
-// The README's story in a real browser: drop a picture, see it committed; drop a disguised page, see why not.
+// The four demo pages in a real browser, against the real binary: each page's whole story.
 //
 // PUTGATE_BIN: the binary (default target/debug/putgate). CHROMIUM: the browser (default /usr/bin/chromium).
 // SCREENSHOTS: where the pictures and the server's log go (default screenshots/ beside this file).
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { createHash, randomBytes } from "node:crypto";
-import { openSync } from "node:fs";
-import { mkdir, mkdtemp, readFile, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { after, before, test } from "node:test";
-import { fileURLToPath } from "node:url";
-import { crc32, deflateSync } from "node:zlib";
-import { chromium } from "playwright-core";
+import { start } from "./broker.mjs";
+import { picture } from "./pictures.mjs";
+import { PATIENCE, drop, dropPaths, owner, paste, shoot, visit } from "./visitor.mjs";
 
-const BINARY = process.env.PUTGATE_BIN ?? fileURLToPath(new URL("../../target/debug/putgate", import.meta.url));
-const SCREENSHOTS = process.env.SCREENSHOTS ?? fileURLToPath(new URL("screenshots", import.meta.url));
-const WIDE = { width: 1280, height: 800 };
-const NARROW = { width: 390, height: 844 };
-const PATIENCE = 20_000;
+const LIAR = Buffer.from("<!doctype html><script>alert(document.domain)</script>");
+const MIB = 1024 * 1024;
 
-let data, server, urls, browser;
+let urls, browser, stop;
+before(async () => ({ urls, browser, stop } = await start("demo")));
+after(() => stop?.());
 
-before(async () => {
-  await mkdir(SCREENSHOTS, { recursive: true });
-  data = await mkdtemp(join(tmpdir(), "putgate-browser-"));
-  const flags = ["dev", "--listen", "127.0.0.1:0", "--store-listen", "127.0.0.1:0", "--data", data];
-  server = spawn(BINARY, flags, { stdio: ["ignore", "pipe", openSync(join(SCREENSHOTS, "server.log"), "w")] });
-  urls = JSON.parse(await firstLine(server));
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-      "--disable-background-networking", "--disable-component-update", "--disable-sync",
-    ],
-  });
-});
+// Photos.
 
-after(async () => {
-  await browser?.close();
-  if (server && server.exitCode === null) {
-    const gone = new Promise((resolve) => server.once("exit", resolve));
-    server.kill("SIGTERM");
-    await gone;
-  }
-  await rm(data, { recursive: true, force: true });
-});
-
-test("a_picked_picture_is_uploaded_to_storage_and_shown_in_the_gallery", async (t) => {
-  const { page, puts } = await open(t, { slot: "photos" });
+test("photos_go_up_together_under_one_total_and_land_in_the_gallery", async (t) => {
+  const { page, puts, throttle } = await open(t, "/");
+  await throttle(400_000);
   await page.setInputFiles("#file", [
-    { name: "harbour.png", mimeType: "image/png", buffer: picture(320, 240, [24, 120, 160]) },
-    { name: "dunes.png", mimeType: "image/png", buffer: picture(300, 300, [214, 160, 80]) },
+    png("harbour.png", picture(900, 700, null)),
+    png("dunes.png", picture(300, 300, [214, 160, 80])),
+    png("a-very-long-name-that-somebody-gave-to-a-picture-of-their-holidays-in-the-mountains-2026.png", picture(60, 60, [90, 120, 160])),
   ]);
-  await state(page, "harbour.png", "committed");
-  await state(page, "dunes.png", "committed");
-  assert.equal(await page.locator(".gallery-item").count(), 2);
+  await page.locator("#progress[open]").waitFor();
+  await page.waitForFunction(() => Number(document.querySelector("#total").getAttribute("aria-valuenow")) > 5);
+  assert.match(await page.locator("#total-words").innerText(), /^\d of 3 committed, \d+ %/);
+  await shoot(page, "photos-progress");
+  await throttle(-1);
+  await page.locator("#progress:not([open])").waitFor({ state: "attached" });
+  assert.equal(await page.locator(".gallery-item").count(), 3);
   await thumbnail(page, "harbour.png");
   await thumbnail(page, "dunes.png");
-  assert.match(await item(page, "harbour.png").locator(".gallery-facts").innerText(), /image\/png/);
-  assert.deepEqual(puts.map((url) => new URL(url).origin), Array(2).fill(new URL(urls.store_url).origin));
+  assert.match(await item(page, "harbour.png").locator(".gallery-facts").innerText(), /image\/png\s*900 × 700/);
+  assert.deepEqual(puts.map((url) => new URL(url).origin), Array(3).fill(new URL(urls.store_url).origin));
+  assert.match(await page.locator("#usage").innerText(), /^3 of 5, /);
   await shoot(page, "photos");
 });
 
-test("a_web_page_named_png_is_refused_with_the_servers_reason", async (t) => {
-  const { page, problems } = await open(t, { slot: "photos" });
-  const html = Buffer.from("<!doctype html><script>alert(document.domain)</script>");
-  await page.setInputFiles("#file", { name: "x.png", mimeType: "image/png", buffer: html });
+test("a_web_page_named_png_is_refused_with_the_servers_reason_and_the_others_arrive", async (t) => {
+  const { page } = await open(t, "/");
+  await page.setInputFiles("#file", [png("x.png", LIAR), png("dunes.png", picture(64, 64, [214, 160, 80]))]);
   await state(page, "x.png", "rejected");
-  const reason = await row(page, "x.png").locator(".reason").innerText();
-  const problem = (await Promise.all(problems)).find(({ code }) => code === "content-rejected");
-  assert.ok(problem, "the server answered with a problem");
-  assert.ok(reason.toLowerCase().includes(problem.detail.toLowerCase()), `“${reason}” holds “${problem.detail}”`);
-  assert.ok(reason.includes(problem.reason), `“${reason}” holds “${problem.reason}”`);
-  assert.equal(await page.locator(".gallery-item").count(), 0);
-  await shoot(page, "rejected");
+  await state(page, "dunes.png", "committed");
+  assert.match(await row(page, "x.png").locator(".reason").innerText(), /text\/html.*\(content-rejected: active-content\)/);
+  await page.locator("#close").waitFor();
+  assert.equal(await page.locator("#progress-title").innerText(), "Not everything arrived");
+  await shoot(page, "photos-refused");
+  await page.click("#close");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "file");
+  assert.equal(await page.locator(".gallery-item").count(), 1);
 });
 
-test("a_large_picture_goes_up_in_parts", async (t) => {
-  const { page, puts } = await open(t, { slot: "photos" });
-  // Noise does not shrink: 9.2 MB, over the slot's part size of 8 MiB and below its 10 MB.
-  const large = picture(1700, 1800, null);
-  assert.ok(large.length > 8 * 1024 * 1024 && large.length < 10_000_000);
-  await page.setInputFiles("#file", { name: "noise.png", mimeType: "image/png", buffer: large });
-  await state(page, "noise.png", "committed");
-  assert.deepEqual(puts.map((url) => new URL(url).searchParams.get("partNumber")).sort(), ["1", "2"]);
-  await thumbnail(page, "noise.png");
-  assert.match(await item(page, "noise.png").locator(".gallery-facts").innerText(), /1700 × 1800/);
+test("a_drop_anywhere_on_the_page_is_taken", async (t) => {
+  const { page } = await open(t, "/");
+  await drop(page, ".brand", [png("dropped.png", picture(64, 64, [90, 160, 70]))], {
+    hover: async () => {
+      await page.locator("#veil").waitFor();
+      await shoot(page, "photos-veil");
+    },
+  });
+  await thumbnail(page, "dropped.png");
+  assert.ok(await page.locator("#veil").isHidden());
 });
 
-test("many_files_and_long_names_stay_inside_their_boxes", async (t) => {
-  const { page, puts } = await open(t, { slot: "documents" });
-  const files = Array.from({ length: 14 }, (_, n) => ({
-    name: n === 3 ? `minutes-of-the-${"very-".repeat(30)}long-meeting.txt` : `minutes-${n}.txt`,
-    mimeType: "text/plain",
-    buffer: Buffer.from(`what was said at meeting ${n}\n`),
-  }));
-  await page.setInputFiles("#file", files);
-  for (const { name } of files) await state(page, name, "committed");
-  assert.equal(puts.length, 14);
-  await page.locator(".gallery-item").nth(11).waitFor();
-  await page.locator("#usage").filter({ hasText: "14 of 20" }).waitFor();
-  await shoot(page, "many");
-  await page.getByRole("button", { name: "Load more" }).click();
-  await page.locator(".gallery-item").nth(13).waitFor();
-  await page.locator("#more").waitFor({ state: "hidden" });
+test("a_dropped_folder_gives_all_its_pictures", async (t) => {
+  const { page } = await open(t, "/");
+  const dir = await mkdtemp(join(tmpdir(), "putgate-folder-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  await mkdir(join(dir, "holidays/day-2"), { recursive: true });
+  await writeFile(join(dir, "holidays/one.png"), picture(64, 64, [90, 160, 70]));
+  await writeFile(join(dir, "holidays/day-2/two.png"), picture(64, 64, [190, 60, 70]));
+  await writeFile(join(dir, "holidays/.DS_Store"), "left by a system");
+  await dropPaths(page, "main", [join(dir, "holidays")]);
+  await thumbnail(page, "one.png");
+  await thumbnail(page, "two.png");
+  assert.equal(await page.locator(".gallery-item").count(), 2);
 });
 
-test("a_full_slot_says_so", async (t) => {
-  const { page } = await open(t, { slot: "photos" });
-  const files = Array.from({ length: 6 }, (_, n) => ({
-    name: `picture-${n}.png`, mimeType: "image/png", buffer: picture(160 + 20 * n, 120, [40 * n, 90, 200 - 30 * n]),
-  }));
+test("a_pasted_picture_is_taken", async (t) => {
+  const { page } = await open(t, "/");
+  await paste(page, "body", [png("pasted.png", picture(64, 64, [90, 160, 70]))]);
+  await thumbnail(page, "pasted.png");
+});
+
+test("one_by_one_sends_the_next_only_when_the_last_is_committed", async (t) => {
+  const { page } = await open(t, "/");
+  await page.getByLabel("One by one").check();
+  const order = [];
+  page.on("request", (request) => {
+    if (request.method() === "PUT") order.push("put");
+    if (request.url().includes("/complete")) order.push("complete");
+  });
+  await page.setInputFiles("#file", [1, 2, 3].map((n) => png(`p${n}.png`, picture(50 + n, 50, [40 * n, 80, 90]))));
+  await page.locator(".gallery-item").nth(2).waitFor();
+  assert.deepEqual(order, ["put", "complete", "put", "complete", "put", "complete"]);
+});
+
+test("a_full_slot_says_so_and_a_deleted_photo_makes_room", async (t) => {
+  const { page } = await open(t, "/");
+  const files = Array.from({ length: 6 }, (_, n) => png(`picture-${n}.png`, picture(160 + 20 * n, 120, [40 * n, 90, 200 - 30 * n])));
   await page.setInputFiles("#file", files.slice(0, 5));
-  for (const { name } of files.slice(0, 5)) await state(page, name, "committed");
+  await page.locator(".gallery-item").nth(4).waitFor();
+  await page.locator("#progress:not([open])").waitFor({ state: "attached" });
   await page.setInputFiles("#file", files.slice(5));
   await state(page, "picture-5.png", "rejected");
   assert.match(await row(page, "picture-5.png").locator(".reason").innerText(), /slot-full/);
-  await page.locator("#usage").filter({ hasText: "5 of 5" }).waitFor();
-  await shoot(page, "full");
-});
-
-test("an_empty_file_is_refused_on_the_page_and_asks_the_server_nothing", async (t) => {
-  const { page, problems } = await open(t, { slot: "documents" });
-  const before = problems.length;
-  await page.setInputFiles("#file", { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) });
-  await state(page, "empty.txt", "rejected");
-  assert.match(await row(page, "empty.txt").locator(".reason").innerText(), /^This file is empty\./);
-  assert.equal(problems.length, before);
-  await row(page, "empty.txt").getByRole("button", { name: "Dismiss empty.txt" }).click();
-  assert.equal(await page.locator(".upload-row").count(), 0);
-});
-
-test("the_slots_are_in_the_order_of_the_configuration", async (t) => {
-  const { page } = await open(t, { slot: "big" });
-  assert.deepEqual(await page.locator(".slot-choice span").allInnerTexts(), ["Avatar", "Photos", "Documents", "Big"]);
-});
-
-test("a_long_list_of_uploads_is_whole", async (t) => {
-  const { page } = await open(t, { slot: "documents" });
-  const files = Array.from({ length: 8 }, (_, n) => ({
-    name: `page-${n}.txt`, mimeType: "text/plain", buffer: Buffer.from("<!doctype html><script>alert(1)</script>"),
-  }));
-  await page.setInputFiles("#file", files);
-  for (const { name } of files) await state(page, name, "rejected");
-  const hidden = await page.locator("#uploads").evaluate((list) => list.scrollHeight - list.clientHeight);
-  assert.ok(hidden <= 0, `${hidden} px are hidden`);
-  await shoot(page, "long-list");
-});
-
-test("a_dropped_picture_is_uploaded", async (t) => {
-  const { page } = await open(t, { slot: "photos" });
-  await drop(page, "dropped.png", "image/png", picture(64, 64, [90, 160, 70]));
-  await state(page, "dropped.png", "committed");
-  await thumbnail(page, "dropped.png");
+  await page.click("#close");
+  await shoot(page, "photos-full");
+  await item(page, "picture-0.png").getByRole("button", { name: "Delete picture-0.png" }).click();
+  await item(page, "picture-0.png").waitFor({ state: "detached" });
+  await page.locator("#usage").filter({ hasText: "4 of 5" }).waitFor();
+  await page.setInputFiles("#file", files.slice(5));
+  await item(page, "picture-5.png").waitFor();
+  await page.reload();
+  await page.locator(".gallery-item").nth(4).waitFor();
+  assert.equal(await item(page, "picture-0.png").count(), 0);
 });
 
 test("a_file_name_is_text_and_never_markup", async (t) => {
-  const { page } = await open(t, { slot: "photos" });
+  const { page } = await open(t, "/");
   const name = "<img src=x onerror=alert(1)>.png";
-  await page.setInputFiles("#file", { name, mimeType: "image/png", buffer: picture(32, 32, [200, 60, 60]) });
-  await page.locator('.upload-row[data-state="committed"]').waitFor({ timeout: PATIENCE });
-  assert.equal(await page.locator(".upload-name").innerText(), name);
-  assert.equal(await page.locator(".upload-row img, .gallery-name img").count(), 0);
+  await page.setInputFiles("#file", png(name, picture(32, 32, [200, 60, 60])));
+  await page.locator(".gallery-item").waitFor();
+  assert.equal(await page.locator(".upload-name").textContent(), name);
+  assert.equal(await page.locator(".gallery-name img, .upload-name img").count(), 0);
 });
 
-test("a_new_avatar_takes_the_place_of_the_old_one", async (t) => {
-  const { page } = await open(t, { slot: "avatar" });
-  await page.setInputFiles("#file", { name: "old.png", mimeType: "image/png", buffer: picture(48, 48, [20, 20, 80]) });
-  await state(page, "old.png", "committed");
-  await item(page, "old.png").waitFor();
-  await page.setInputFiles("#file", { name: "new.png", mimeType: "image/png", buffer: picture(48, 48, [90, 20, 80]) });
-  await state(page, "new.png", "committed");
-  await item(page, "new.png").waitFor();
-  await item(page, "old.png").waitFor({ state: "detached" });
-});
-
-test("a_deleted_file_leaves_the_gallery_for_good", async (t) => {
-  const { page } = await open(t, { slot: "documents" });
-  await page.setInputFiles("#file", { name: "notes.txt", mimeType: "text/plain", buffer: Buffer.from("plain words\n") });
-  await state(page, "notes.txt", "committed");
-  await item(page, "notes.txt").getByRole("button", { name: "Delete notes.txt" }).click();
-  await item(page, "notes.txt").waitFor({ state: "detached" });
-  await page.reload();
-  await page.locator("#empty").waitFor();
-  assert.equal(await page.locator(".gallery-item").count(), 0);
-});
-
-test("a_cancelled_upload_cancels_its_ticket", async (t) => {
-  const { page } = await open(t, { slot: "big" });
-  const network = await page.context().newCDPSession(page);
-  await network.send("Network.enable");
-  await drop(page, "big.bin", "application/octet-stream", 64 * 1024 * 1024, async () => {
-    // A line on which the file takes minutes, so that there is something to cancel.
-    await network.send("Network.emulateNetworkConditions", {
-      offline: false, latency: 0, downloadThroughput: -1, uploadThroughput: 200_000,
+test("cancel_all_cancels_every_ticket_and_escape_does_not_hide_what_goes_on", async (t) => {
+  const { page, throttle } = await open(t, "/");
+  await throttle(50_000);
+  await page.setInputFiles("#file", [1, 2].map((n) => png(`n${n}.png`, picture(500, 500, null))));
+  await page.waitForFunction(() => document.querySelectorAll('.upload-row[data-state="uploading"]').length === 2);
+  await page.keyboard.press("Escape");
+  assert.ok(await page.locator("#progress[open]").isVisible());
+  const deletions = new Promise((resolve) => {
+    const seen = [];
+    page.on("response", (answer) => {
+      if (answer.request().method() === "DELETE" && seen.push(answer.status()) === 2) resolve(seen);
     });
   });
-  await state(page, "big.bin", "uploading");
+  await page.click("#cancel-all");
+  await state(page, "n1.png", "cancelled");
+  await state(page, "n2.png", "cancelled");
+  await throttle(-1);
+  assert.deepEqual(await deletions, [204, 204]);
+  await page.click("#close");
+  assert.equal(await page.locator(".gallery-item").count(), 0);
+});
+
+// Avatar.
+
+test("an_avatar_is_previewed_uploaded_on_save_shown_and_replaced", async (t) => {
+  const { page, calls, throttle } = await open(t, "/avatar");
+  await page.locator("#rules").filter({ hasText: "up to 5 MB" }).waitFor();
+  assert.match(await page.locator("#avatar").getAttribute("accept"), /\.png/);
+  assert.equal(await page.locator("#avatar").getAttribute("multiple"), null);
+  await shoot(page, "avatar");
+  await page.setInputFiles("#avatar", png("me.png", picture(800, 600, null)));
+  await page.locator('.upload-preview[data-upload-state="waiting"] img').waitFor();
+  assert.match(await page.locator(".upload-preview").innerText(), /me\.png\s*Ready to upload/);
+  assert.equal(calls.filter((call) => call.startsWith("POST")).length, 0, "nothing moves before the form is saved");
+  await shoot(page, "avatar-preview");
+  await throttle(500_000);
+  await page.getByRole("button", { name: "Save avatar" }).click();
+  await page.waitForFunction(() => document.querySelector("progress").value > 5);
+  await shoot(page, "avatar-progress");
+  await throttle(-1);
+  await page.locator("#saved").waitFor();
+  assert.ok(await page.locator("#form").isHidden());
+  assert.equal(await page.locator("#saved-name").innerText(), "me.png");
+  assert.match(await page.locator("#saved-facts").innerText(), /MB, image\/png, 800 × 600/);
+  await page.waitForFunction(() => document.querySelector("#picture").naturalWidth === 800);
+  await shoot(page, "avatar-saved");
+  await page.getByRole("button", { name: "Replace" }).click();
+  await shoot(page, "avatar-replace");
+  await drop(page, ".drop", [png("better.png", picture(64, 64, [20, 20, 80]))], {
+    hover: () => page.locator(".drop.upload-dragover").waitFor(),
+  });
+  await page.locator(".upload-preview").filter({ hasText: "better.png" }).waitFor();
+  await page.getByRole("button", { name: "Save avatar" }).click();
+  await page.locator("#saved-name").filter({ hasText: "better.png" }).waitFor();
+  await page.reload();
+  await page.locator("#saved-name").filter({ hasText: "better.png" }).waitFor();
+});
+
+for (const [what, file, words] of [
+  ["too_large", png("huge.png", Buffer.alloc(5_000_001, 7)), /\(file-too-large\)/],
+  ["of_another_type", { name: "cv.pdf", mimeType: "application/pdf", buffer: Buffer.from("%PDF-1.7\n") }, /\(type-not-accepted\)/],
+  ["not_what_its_name_says", png("x.png", LIAR), /text\/html.*\(content-rejected: active-content\)/],
+]) {
+  test(`an_avatar_that_is_${what}_is_refused_in_words`, async (t) => {
+    const { page } = await open(t, "/avatar");
+    await page.setInputFiles("#avatar", file);
+    await page.locator(".upload-preview").waitFor();
+    await page.getByRole("button", { name: "Save avatar" }).click();
+    await page.locator("#refusal").filter({ hasText: words }).waitFor();
+    assert.ok(await page.locator("#saved").isHidden());
+    await shoot(page, `avatar-${what}`);
+    // Another pick takes its place.
+    await page.setInputFiles("#avatar", png("good.png", picture(64, 64, [20, 90, 80])));
+    assert.equal(await page.locator(".upload-preview").count(), 1);
+    assert.ok(await page.locator("#refusal").isHidden());
+    await page.getByRole("button", { name: "Save avatar" }).click();
+    await page.locator("#saved-name").filter({ hasText: "good.png" }).waitFor();
+  });
+}
+
+test("saving_no_avatar_says_so", async (t) => {
+  const { page } = await open(t, "/avatar");
+  await page.locator("#rules").filter({ hasText: "5 MB" }).waitFor();
+  await page.getByRole("button", { name: "Save avatar" }).click();
+  await page.locator("#refusal").filter({ hasText: "Choose a picture first." }).waitFor();
+});
+
+// Documents.
+
+test("documents_are_picked_dropped_cancelled_retried_and_removed_and_the_forms_value_follows", async (t) => {
+  const { page, throttle } = await open(t, "/documents");
+  const upload = page.locator("putgate-upload");
+  await page.locator("#rules").filter({ hasText: "PDF" }).waitFor();
+  await upload.locator(".rules").filter({ hasText: "20 files" }).waitFor();
+  await shoot(page, "documents");
+  await page.setInputFiles("#upload input", text("minutes.txt", "what was said\n"));
+  await upload.locator('.item[data-state="committed"]').waitFor();
+  await item(page, "minutes.txt").waitFor();
+  await throttle(200_000);
+  await drop(page, "#upload", [{ name: "ledger.csv", mimeType: "text/csv", buffer: Buffer.from("a,b\n1,2\n".repeat(300_000)) }, text("a-note-with-a-name-that-is-long-enough-to-need-more-room-than-there-is-on-a-phone.txt", "hello\n")]);
+  await upload.locator('.item[data-state="uploading"]').filter({ hasText: "ledger.csv" }).waitFor();
+  await page.waitForFunction(() => document.querySelector("#upload").uploads[1].progress.percent > 5);
+  await shoot(page, "documents-progress");
+  await upload.getByRole("button", { name: "Cancel: ledger.csv" }).click();
+  await upload.locator('.item[data-state="cancelled"]').filter({ hasText: "ledger.csv" }).waitFor();
+  await throttle(-1);
+  await upload.locator('.item[data-state="committed"]').nth(1).waitFor();
+  await drop(page, "#upload", [text("x.txt", LIAR)]);
+  await upload.locator('.item[data-state="rejected"]').filter({ hasText: "x.txt" }).waitFor();
+  await shoot(page, "documents-mixed");
+  await upload.getByRole("button", { name: "Try again: ledger.csv" }).click();
+  await upload.locator('.item[data-state="committed"]').filter({ hasText: "ledger.csv" }).waitFor();
+  const names = () => page.evaluate(() => document.querySelector("#upload").files.map(({ name }) => name).sort());
+  assert.deepEqual(await names(), ["a-note-with-a-name-that-is-long-enough-to-need-more-room-than-there-is-on-a-phone.txt", "ledger.csv", "minutes.txt"]);
+  await upload.getByRole("button", { name: "Remove: minutes.txt" }).click();
+  assert.equal((await names()).length, 2);
+  await item(page, "ledger.csv").waitFor();
+  assert.equal(await page.locator(".gallery-item").count(), 3);
+});
+
+test("the_element_is_a_field_of_its_form", async (t) => {
+  const { page } = await open(t, "/documents");
+  await page.evaluate(() => {
+    const form = document.createElement("form");
+    const element = document.querySelector("#upload");
+    element.required = true;
+    element.before(form);
+    form.append(element);
+    form.addEventListener("submit", (event) => {
+      event.preventDefault();
+      window.sent = new FormData(form).getAll("documents");
+    });
+  });
+  await page.locator("#upload .rules").filter({ hasText: "20 files" }).waitFor();
+  assert.equal(await page.evaluate(() => document.querySelector("form").reportValidity()), false);
+  await page.setInputFiles("#upload input", [text("one.txt", "one\n"), text("two.txt", "two\n")]);
+  // Submitted at once: the form waits for its uploads.
+  await page.evaluate(() => document.querySelector("form").requestSubmit());
+  await page.waitForFunction(() => window.sent !== undefined);
+  assert.deepEqual(await page.evaluate(() => window.sent), await page.evaluate(() => document.querySelector("#upload").value));
+  assert.equal(await page.evaluate(() => window.sent.length), 2);
+  await page.evaluate(() => document.querySelector("form").reset());
+  assert.equal(await page.locator("#upload .item").count(), 0);
+});
+
+test("many_documents_and_long_names_stay_inside_their_boxes_and_come_in_pages", async (t) => {
+  const { page, puts } = await open(t, "/documents");
+  const files = Array.from({ length: 14 }, (_, n) =>
+    text(n === 3 ? `minutes-of-the-${"very-".repeat(30)}long-meeting.txt` : `minutes-${n}.txt`, `what was said at meeting ${n}\n`));
+  await page.setInputFiles("#upload input", files);
+  await page.locator("#usage").filter({ hasText: "14 of 20" }).waitFor();
+  assert.equal(puts.length, 14);
+  await shoot(page, "documents-many");
+  assert.equal(await page.locator(".gallery-item").count(), 12);
+  await page.getByRole("button", { name: "Load more" }).click();
+  await page.locator(".gallery-item").nth(13).waitFor();
+  await page.locator("#more").waitFor({ state: "hidden" });
+  // A deletion leaves the pages where they are.
+  await page.locator(".gallery-item .delete").nth(12).click();
+  await page.locator("#usage").filter({ hasText: "13 of 20" }).waitFor();
+  assert.equal(await page.locator(".gallery-item").count(), 13);
+  const href = await page.locator(".download").first().getAttribute("href");
+  assert.match(await (await fetch(href)).text(), /^what was said at meeting/);
+});
+
+test("a_web_page_in_disguise_among_documents_is_refused_in_plain_words", async (t) => {
+  const { page } = await open(t, "/documents");
+  await page.locator("#upload .rules").filter({ hasText: "20 files" }).waitFor();
+  await paste(page, "#upload", [text("page.txt", LIAR), { name: "empty.txt", mimeType: "text/plain", buffer: Buffer.alloc(0) }]);
+  await page.locator('#upload .item[data-state="rejected"]').nth(1).waitFor();
+  assert.match(await page.locator("#upload .item", { hasText: "empty.txt" }).innerText(), /file is empty/);
+  assert.match(await page.locator("#upload .item", { hasText: "page.txt" }).innerText(), /holds a script/);
+});
+
+// Big file.
+
+test("a_big_file_is_paused_resumed_reloaded_and_sends_only_what_is_missing", async (t) => {
+  const { page, puts, throttle } = await open(t, "/big");
+  const dir = await mkdtemp(join(tmpdir(), "putgate-big-"));
+  t.after(() => rm(dir, { recursive: true, force: true }));
+  const path = join(dir, "film.bin");
+  await writeFile(path, Buffer.alloc(80 * MIB, 7));
+  await shoot(page, "big");
+  await throttle(8 * MIB);
+  await page.setInputFiles("#file", path);
+  await percent(page, 10);
+  await page.locator("#speed").filter({ hasText: "MB/s" }).waitFor();
+  await page.locator("#left").filter({ hasText: / s$/ }).waitFor();
+  await shoot(page, "big-progress");
+  await page.click("#pause");
+  await page.locator("#status").filter({ hasText: /^Paused at \d+ %$/ }).waitFor();
+  assert.equal(await page.evaluate(() => document.activeElement.id), "resume");
+  await shoot(page, "big-paused");
+  await page.click("#resume");
+  await percent(page, 70);
+  await page.reload();
+  await page.locator("#usage").filter({ hasText: "0 of 5" }).waitFor();
+  const listed = page.waitForResponse((answer) => answer.url().endsWith("/parts"));
+  puts.length = 0;
+  await throttle(-1);
+  await page.setInputFiles("#file", path);
+  await page.locator("#now[data-state=committed]").waitFor();
+  const have = (await (await listed).json()).parts.map(({ number }) => number);
+  assert.ok(have.length > 0, "some parts were there");
+  const sent = puts.map((url) => Number(new URL(url).searchParams.get("partNumber")));
+  assert.deepEqual([...have, ...sent].sort((a, b) => a - b), [1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+  await item(page, "film.bin").waitFor();
+  await shoot(page, "big-done");
+});
+
+test("a_big_file_is_cancelled_and_begun_again", async (t) => {
+  const { page, throttle } = await open(t, "/big");
+  await throttle(1 * MIB);
+  await drop(page, "#drop", [{ name: "big.bin", mimeType: "application/octet-stream", size: 20 * MIB }], {
+    hover: () => page.locator("#drop.over").waitFor(),
+  });
+  await page.locator("#now[data-state=uploading]").waitFor();
   const answer = page.waitForResponse((response) => response.request().method() === "DELETE");
-  await row(page, "big.bin").getByRole("button", { name: "Cancel big.bin" }).click();
+  await page.click("#cancel");
   assert.equal((await answer).status(), 204);
   assert.match(new URL((await answer).url()).pathname, /^\/v1\/tickets\/[0-9a-f-]+$/);
-  await state(page, "big.bin", "cancelled");
-  assert.equal(await page.locator(".gallery-item").count(), 0);
+  await page.locator("#status").filter({ hasText: "Cancelled" }).waitFor();
+  await shoot(page, "big-cancelled");
+  await throttle(-1);
+  await page.click("#retry");
+  await item(page, "big.bin").waitFor();
+});
+
+// Around the pages.
+
+test("the_pages_lead_to_one_another", async (t) => {
+  const { page } = await open(t, "/");
+  for (const [name, path] of [["Avatar", "/avatar"], ["Documents", "/documents"], ["Big file", "/big"], ["Photos", "/"]]) {
+    await page.getByRole("navigation").getByRole("link", { name, exact: true }).click();
+    await page.waitForURL((url) => url.pathname === path);
+    assert.equal(await page.locator("[aria-current=page]").innerText(), name);
+    // Who one is goes along.
+    assert.equal(new URL(page.url()).searchParams.get("sub"), decodeURIComponent(owner(t)));
+  }
 });
 
 test("a_checksum_goes_with_the_ticket_and_with_the_bytes", async (t) => {
-  const { page } = await open(t, { slot: "documents" });
+  const { page } = await open(t, "/");
   const put = page.waitForRequest((request) => request.method() === "PUT");
   const outcome = await page.evaluate(async () => {
     const { createClient } = await import("/client/putgate-client.js");
@@ -257,47 +424,19 @@ test("the_page_in_the_clients_readme_uploads", async (t) => {
   await page.locator("#said").filter({ hasText: /x\.png was refused: .*text\/html/ }).waitFor();
 });
 
-test("a_keyboard_alone_reaches_the_slots_and_the_file_picker", async (t) => {
-  const { page } = await open(t, { slot: "photos" });
-  await page.locator("#slot input[value=photos]").focus();
-  await page.keyboard.press("Tab");
-  assert.equal(await page.evaluate(() => document.activeElement.id), "file");
-  const chooser = page.waitForEvent("filechooser");
-  await page.keyboard.press("Space");
-  assert.ok((await chooser).isMultiple());
-});
+/** One of the pages, under an owner of the test's own. */
+async function open(t, path) {
+  const visitor = await visit(t, browser, `${urls.url}${path}?sub=${owner(t)}`);
+  await visitor.page.locator("main").waitFor();
+  return visitor;
+}
 
-/** The page in a context and under an owner of its own; fails the test on any error the console shows. */
-async function open(t, { slot }) {
-  const context = await browser.newContext({ viewport: WIDE });
-  const page = await context.newPage();
-  page.setDefaultTimeout(PATIENCE);
-  const complaints = [];
-  const puts = [];
-  const problems = [];
-  page.on("console", (message) => {
-    // Chromium writes a line for every 4xx that the page asked for and handles.
-    const handled = /the server responded with a status of 4\d\d/.test(message.text());
-    if (["error", "warning"].includes(message.type()) && !handled) complaints.push(message.text());
-  });
-  page.on("pageerror", (error) => complaints.push(String(error)));
-  page.on("request", (request) => {
-    if (request.method() === "PUT") puts.push(request.url());
-  });
-  page.on("response", (response) => {
-    // A refusal is a problem; a closed ticket, read later, holds one.
-    if (!response.headers()["content-type"]?.includes("json")) return;
-    problems.push(response.json().then((body) => body.problem ?? body, () => ({})));
-  });
-  t.after(async () => {
-    await context.close();
-    assert.deepEqual(complaints, []);
-  });
-  const owner = t.name.slice(0, 60);
-  await page.goto(`${urls.url}/?sub=${encodeURIComponent(owner)}#${slot}`);
-  await page.locator(`#slot input[value=${slot}]:checked`).waitFor({ state: "attached" });
-  await page.locator("#empty").waitFor();
-  return { page, puts, problems };
+function png(name, buffer) {
+  return { name, mimeType: "image/png", buffer };
+}
+
+function text(name, content) {
+  return { name, mimeType: "text/plain", buffer: Buffer.from(content) };
 }
 
 const row = (page, name) => page.locator(".upload-row").filter({ hasText: name });
@@ -307,90 +446,18 @@ async function state(page, name, expected) {
   const final = ["committed", "rejected", "failed", "cancelled"];
   const wanted = [...new Set([expected, ...final])].map((word) => `[data-state="${word}"]`).join(",");
   const reached = row(page, name).and(page.locator(wanted));
-  await reached.waitFor({ timeout: PATIENCE });
+  await reached.waitFor();
   assert.equal(await reached.getAttribute("data-state"), expected, await reached.innerText());
 }
 
 /** Waits until storage has served the picture. */
 async function thumbnail(page, name) {
   const image = item(page, name).locator(".thumb img");
-  await image.waitFor({ timeout: PATIENCE });
+  await image.waitFor();
   assert.ok(await image.evaluate((element) => element.naturalWidth > 0));
 }
 
-/** Drops a file of these bytes, or of this many zeros, on the zone. */
-async function drop(page, name, type, content, prepare = async () => {}) {
-  const given = typeof content === "number" ? content : content.toString("base64");
-  const transfer = await page.evaluateHandle(([name, type, given]) => {
-    const bytes = typeof given === "number" ? new Uint8Array(given) : Uint8Array.from(atob(given), (c) => c.charCodeAt(0));
-    const transfer = new DataTransfer();
-    transfer.items.add(new File([bytes], name, { type }));
-    return transfer;
-  }, [name, type, given]);
-  await prepare();
-  for (const event of ["dragenter", "dragover", "drop"]) {
-    await page.dispatchEvent("#drop", event, { dataTransfer: transfer });
-  }
-}
-
-/** Pictures of the page as it is, wide and narrow, light and dark; also: nothing is wider than the screen. */
-async function shoot(page, name) {
-  for (const [width, viewport] of Object.entries({ wide: WIDE, narrow: NARROW })) {
-    await page.setViewportSize(viewport);
-    for (const colorScheme of ["light", "dark"]) {
-      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      await page.screenshot({ path: join(SCREENSHOTS, `${name}-${width}-${colorScheme}.png`), fullPage: true });
-    }
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-    assert.ok(overflow <= 0, `${name} ${width}: ${overflow} px too wide`);
-  }
-}
-
-/** A valid PNG: a sky of this colour over a darker ground, or noise. */
-function picture(width, height, colour) {
-  const lines = colour ? landscape(width, height, colour) : noise(width, height);
-  const header = Buffer.alloc(13);
-  header.writeUInt32BE(width, 0);
-  header.writeUInt32BE(height, 4);
-  header.set([8, 2, 0, 0, 0], 8);
-  const signature = Buffer.from([0x89, 0x50, 0x4e, 0x47, 0x0d, 0x0a, 0x1a, 0x0a]);
-  return Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", deflateSync(lines)), chunk("IEND", Buffer.alloc(0))]);
-}
-
-/** A PNG line is a filter byte, 0 for none, and three bytes a pixel. */
-function noise(width, height) {
-  const lines = randomBytes(height * (1 + 3 * width));
-  for (let y = 0; y < height; y += 1) lines[y * (1 + 3 * width)] = 0;
-  return lines;
-}
-
-function landscape(width, height, [red, green, blue]) {
-  const lines = Buffer.alloc(height * (1 + 3 * width));
-  for (let y = 0; y < height; y += 1) {
-    for (let x = 0; x < width; x += 1) {
-      const hill = height * (0.6 + 0.1 * Math.sin((x / width) * 7));
-      const shade = y > hill ? 0.45 : 1 + 0.5 * (y / height);
-      const at = y * (1 + 3 * width) + 1 + 3 * x;
-      [red, green, blue].forEach((colour, i) => (lines[at + i] = Math.min(255, colour * shade)));
-    }
-  }
-  return lines;
-}
-
-function chunk(type, content) {
-  const body = Buffer.concat([Buffer.from(type, "latin1"), content]);
-  const framed = Buffer.alloc(body.length + 8);
-  framed.writeUInt32BE(content.length, 0);
-  body.copy(framed, 4);
-  framed.writeUInt32BE(crc32(body), body.length + 4);
-  return framed;
-}
-
-/** The first line the server prints; throws when it ends without one. */
-function firstLine(child) {
-  return new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).once("line", resolve);
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the server ended with ${code} before it was ready; see server.log`)));
-  });
+/** Waits until the big file is so far. */
+function percent(page, least) {
+  return page.waitForFunction((least) => Number(document.querySelector("#total").getAttribute("aria-valuenow")) >= least, least);
 }

@@ -20,6 +20,7 @@ import { PutgateError } from "../errors.js";
 import { takeFiles } from "./given.js";
 import { Holding } from "./holding.js";
 import { report } from "./report.js";
+import { LARGEST_THUMB } from "./row.js";
 import { acceptOf, clientFor } from "./start.js";
 import { fill, strings } from "./strings.js";
 import { problem, status } from "./words.js";
@@ -44,11 +45,13 @@ class Field {
     #undo = [];
     #previews = new Map();
     #hidden = document.createElement("span");
+    #required;
     constructor(input, { client, strings: own }) {
         this.input = input;
         this.#say = strings(own);
         // The bytes go to storage, not with the form; their ids go under the same name.
         this.#name = input.name;
+        this.#required = input.required;
         input.removeAttribute("name");
         this.#hidden.hidden = true;
         input.after(this.#hidden);
@@ -83,6 +86,7 @@ class Field {
                     this.#drop(upload);
         for (const upload of queue.add(single ? files.slice(-1) : files))
             this.#show(upload);
+        this.#fields();
         this.#showTotal();
     }
     release() {
@@ -92,6 +96,7 @@ class Field {
         this.#hidden.remove();
         if (this.#name !== "")
             this.input.name = this.#name;
+        this.input.required = this.#required;
         bound.delete(this.input);
     }
     async #begin(given) {
@@ -164,7 +169,7 @@ class Field {
     }
     #card(upload) {
         const card = element("div", "upload-preview");
-        if (upload.type.startsWith("image/")) {
+        if (upload.type.startsWith("image/") && upload.size <= LARGEST_THUMB) {
             const image = new Image();
             image.className = "upload-preview-image";
             image.alt = "";
@@ -213,6 +218,9 @@ class Field {
             this.#drop(upload);
     }
     #fields() {
+        // The input itself is always empty: what counts is what is on its way, or here.
+        const some = [...this.#previews.keys()].some((upload) => !upload.ended || upload.result !== null);
+        this.input.required = this.#required && !some;
         const ids = [...this.#previews.keys()].flatMap(({ result }) => (result === null ? [] : [result.id]));
         this.#hidden.replaceChildren(...(this.#name === "" ? [] : ids).map((id) => {
             const field = document.createElement("input");
@@ -236,7 +244,7 @@ class Field {
                 bar.setAttribute("role", "progressbar");
                 bar.setAttribute("aria-valuemin", "0");
                 bar.setAttribute("aria-valuemax", "100");
-                bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill(this.#say.progressOf, { name: this.#slot?.name ?? "" }));
+                bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill(this.#say.progressOf, { name: this.input.dataset["putgateUpload"] ?? "" }));
                 place.append(bar);
             }
             bar.setAttribute("aria-valuenow", String(percent));

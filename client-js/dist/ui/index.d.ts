@@ -2,6 +2,7 @@
 export { PutgateUpload, defineElement } from "./element.js";
 export { bindUploads } from "./bind.js";
 export type { Binding, BindOptions } from "./bind.js";
+export { takeFiles } from "./given.js";
 export { tokenFrom } from "./start.js";
 export { english } from "./strings.js";
 export type { Strings } from "./strings.js";

@@ -1,6 +1,8 @@
 /** One upload on the page. */
 import type { Upload } from "../types.js";
 import type { Strings } from "./strings.js";
+/** Larger pictures are not decoded for a thumbnail: phones have little memory. */
+export declare const LARGEST_THUMB = 30000000;
 type Action = "cancel" | "pause" | "resume" | "retry" | "remove";
 /** What a person can do with an upload in its present state. */
 export declare function actionsFor(upload: Upload): Action[];

@@ -1,7 +1,7 @@
 import { fill } from "./strings.js";
 import { bytes, status } from "./words.js";
 /** Larger pictures are not decoded for a thumbnail: phones have little memory. */
-const LARGEST_THUMB = 30_000_000;
+export const LARGEST_THUMB = 30_000_000;
 /** What a person can do with an upload in its present state. */
 export function actionsFor(upload) {
     switch (upload.state) {

@@ -2,6 +2,8 @@
 import { bindUploads } from "./bind.js";
 import { defineElement } from "./element.js";
 
+export * from "./index.js";
+
 defineElement();
 if (document.readyState === "loading") document.addEventListener("DOMContentLoaded", () => bindUploads());
 else bindUploads();

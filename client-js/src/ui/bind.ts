@@ -21,6 +21,7 @@ import type { Client, Queue, Slot, Upload } from "../types.js";
 import { takeFiles } from "./given.js";
 import { Holding } from "./holding.js";
 import { report } from "./report.js";
+import { LARGEST_THUMB } from "./row.js";
 import { acceptOf, clientFor } from "./start.js";
 import { fill, strings } from "./strings.js";
 import type { Strings } from "./strings.js";
@@ -63,6 +64,7 @@ class Field implements Binding {
   readonly #undo: (() => void)[] = [];
   readonly #previews = new Map<Upload, HTMLElement[]>();
   readonly #hidden = document.createElement("span");
+  readonly #required: boolean;
 
   constructor(
     readonly input: HTMLInputElement,
@@ -71,6 +73,7 @@ class Field implements Binding {
     this.#say = strings(own);
     // The bytes go to storage, not with the form; their ids go under the same name.
     this.#name = input.name;
+    this.#required = input.required;
     input.removeAttribute("name");
     this.#hidden.hidden = true;
     input.after(this.#hidden);
@@ -101,6 +104,7 @@ class Field implements Binding {
     const single = this.#slot?.max_entries === 1;
     if (single) for (const upload of this.#previews.keys()) if (upload.result === null) this.#drop(upload);
     for (const upload of queue.add(single ? files.slice(-1) : files)) this.#show(upload);
+    this.#fields();
     this.#showTotal();
   }
 
@@ -109,6 +113,7 @@ class Field implements Binding {
     this.#clear();
     this.#hidden.remove();
     if (this.#name !== "") this.input.name = this.#name;
+    this.input.required = this.#required;
     bound.delete(this.input);
   }
 
@@ -181,7 +186,7 @@ class Field implements Binding {
 
   #card(upload: Upload): HTMLElement {
     const card = element("div", "upload-preview");
-    if (upload.type.startsWith("image/")) {
+    if (upload.type.startsWith("image/") && upload.size <= LARGEST_THUMB) {
       const image = new Image();
       image.className = "upload-preview-image";
       image.alt = "";
@@ -229,6 +234,9 @@ class Field implements Binding {
   }
 
   #fields(): void {
+    // The input itself is always empty: what counts is what is on its way, or here.
+    const some = [...this.#previews.keys()].some((upload) => !upload.ended || upload.result !== null);
+    this.input.required = this.#required && !some;
     const ids = [...this.#previews.keys()].flatMap(({ result }) => (result === null ? [] : [result.id]));
     this.#hidden.replaceChildren(
       ...(this.#name === "" ? [] : ids).map((id) => {
@@ -255,7 +263,7 @@ class Field implements Binding {
         bar.setAttribute("role", "progressbar");
         bar.setAttribute("aria-valuemin", "0");
         bar.setAttribute("aria-valuemax", "100");
-        bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill(this.#say.progressOf, { name: this.#slot?.name ?? "" }));
+        bar.setAttribute("aria-label", place.getAttribute("aria-label") ?? fill(this.#say.progressOf, { name: this.input.dataset["putgateUpload"] ?? "" }));
         place.append(bar);
       }
       bar.setAttribute("aria-valuenow", String(percent));

@@ -5,7 +5,7 @@ import type { Strings } from "./strings.js";
 import { bytes, status } from "./words.js";
 
 /** Larger pictures are not decoded for a thumbnail: phones have little memory. */
-const LARGEST_THUMB = 30_000_000;
+export const LARGEST_THUMB = 30_000_000;
 
 type Action = "cancel" | "pause" | "resume" | "retry" | "remove";
 

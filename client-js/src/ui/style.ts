@@ -28,7 +28,7 @@ input { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden;
 label, button {
   display: inline-flex; align-items: center; justify-content: center; min-block-size: 2.25rem; min-inline-size: 2.25rem;
   padding: .3rem .9rem; border: 1px solid var(--_line); border-radius: calc(var(--_radius) * .66);
-  background: Canvas; color: var(--_text); font: inherit; font-weight: 550; cursor: pointer;
+  background: none; color: var(--_text); font: inherit; font-weight: 550; cursor: pointer;
 }
 label, button.primary { background: var(--_accent); border-color: var(--_accent); color: var(--_on-accent); }
 button.small { min-block-size: 1.9rem; padding: .1rem .65rem; font-size: .9em; font-weight: 500; }
@@ -45,7 +45,7 @@ input:disabled + label, button:disabled { opacity: .55; cursor: default; }
 .list:empty, .list:not(:has(li)) { display: none; }
 .item {
   display: grid; grid-template-columns: auto minmax(0, 1fr) auto; gap: .15rem .8rem; align-items: center;
-  padding: .6rem .7rem; border: 1px solid var(--_line); border-radius: var(--_radius); background: Canvas;
+  padding: .6rem .7rem; border: 1px solid var(--_line); border-radius: var(--_radius);
 }
 .thumb {
   grid-row: 1 / span 3; inline-size: 3rem; block-size: 3rem; border-radius: calc(var(--_radius) * .6); overflow: hidden;
@@ -66,8 +66,9 @@ input:disabled + label, button:disabled { opacity: .55; cursor: default; }
 .unseen { position: absolute; inline-size: 1px; block-size: 1px; overflow: hidden; clip-path: inset(50%); white-space: nowrap; }
 @keyframes breathe { to { opacity: .45; } }
 @media (max-width: 30rem) {
-  .item { grid-template-columns: auto minmax(0, 1fr); }
-  .actions { grid-row: auto; grid-column: 1 / -1; justify-content: flex-start; }
+  /* One button has room beside the name. */
+  .item:not(:has(.actions > :only-child)) { grid-template-columns: auto minmax(0, 1fr); }
+  .actions:not(:has(:only-child)) { grid-row: auto; grid-column: 2; justify-content: flex-start; }
   .actions:empty { display: none; }
 }
 @media (prefers-reduced-motion: reduce) { * { transition: none !important; animation: none !important; } }

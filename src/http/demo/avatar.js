@@ -1,6 +1,9 @@
 // The form's uploads are wired by its attributes alone. This script plays the app around it: it shows what is
 // saved, and says in words why something was refused.
-import { at, bytes, client, reasonInWords, rulesInWords, say, trouble } from "./common.js";
+import { at, bytes, client, reasonInWords, rulesInWords, say, tokenUrl, trouble } from "./common.js";
+
+// Only so that one machine can play several people: the attribute says the same of the usual one.
+at("form").dataset.putgateTokenUrl = tokenUrl;
 
 async function card() {
   try {
@@ -38,7 +41,8 @@ at("form").addEventListener("putgate:upload:progress", ({ detail }) => {
 at("form").addEventListener("submit", async (event) => {
   event.preventDefault();
   if (new FormData(at("form")).get("avatar") === null) {
-    at("refusal").textContent = "Choose a picture first.";
+    // Why the one that was chosen is not good enough says more.
+    if (at("refusal").hidden) at("refusal").textContent = "Choose a picture first.";
     at("refusal").hidden = false;
     return;
   }

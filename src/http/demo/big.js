@@ -1,5 +1,6 @@
 // One large file: pause, resume, reload and go on.
-import { at, bytes, client, dropZone, Gallery, meter, reasonInWords, rulesInWords, say, statusInWords, timeLeft } from "./common.js";
+import { at, bytes, client, Gallery, meter, reasonInWords, rulesInWords, say, statusInWords, timeLeft } from "./common.js";
+import { takeFiles } from "/client/putgate-upload.js";
 
 const gallery = new Gallery("big");
 let upload = null;
@@ -50,7 +51,7 @@ at("file").addEventListener("change", () => {
   at("file").value = "";
   if (file) begin(file);
 });
-dropZone(at("drop"), ([file]) => begin(file), (over) => at("drop").classList.toggle("over", over));
+takeFiles(at("drop"), ([file]) => begin(file), (over) => at("drop").classList.toggle("over", over));
 
 const slot = await gallery.refresh();
 if (slot !== null) at("rules").textContent = rulesInWords(slot);

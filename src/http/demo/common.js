@@ -1,5 +1,5 @@
 // What the demo's pages share. All text that a person or a file brought goes in as text, never as markup.
-import { createClient, PutgateError } from "/client/putgate-client.js";
+import { createClient } from "/client/putgate-client.js";
 
 const PAGE = 12;
 
@@ -18,6 +18,9 @@ export const client = createClient({
     return (await response.json()).token;
   },
 });
+
+// Who one is goes along from page to page.
+for (const link of document.querySelectorAll(".pages a")) link.search = location.search;
 
 export const at = (id) => document.getElementById(id);
 
@@ -49,7 +52,7 @@ export function rulesInWords({ accept = [], max_file_size, max_entries, on_full,
 
 /** What went wrong: the sentence, then the code and reason that programs branch on. */
 export function reasonInWords(error) {
-  if (!(error instanceof PutgateError)) return error.message;
+  if (error.detail === undefined) return error.message;
   const sentence = error.detail.replace(/^[a-z](?=[a-z]*[ ,])/, (letter) => letter.toUpperCase());
   return `${sentence.replace(/\.?$/, ".")} (${[error.code, error.reason].filter(Boolean).join(": ")})`;
 }
@@ -99,31 +102,11 @@ export function meter(bar, percent) {
   bar.firstElementChild.style.inlineSize = `${percent}%`;
 }
 
-/** Takes files dropped or pasted on `zone`; `over` hears whether some hover. */
-export function dropZone(zone, take, over) {
-  let depth = 0;
-  const hover = (change) => {
-    depth = Math.max(0, depth + change);
-    over(depth > 0);
-  };
-  const files = (transfer) => transfer?.types.includes("Files");
-  zone.addEventListener("dragenter", (event) => files(event.dataTransfer) && hover(1));
-  zone.addEventListener("dragleave", (event) => files(event.dataTransfer) && hover(-1));
-  zone.addEventListener("drop", (event) => {
-    hover(-depth);
-    if (event.dataTransfer.files.length > 0) take([...event.dataTransfer.files]);
-  });
-  zone.addEventListener("paste", (event) => {
-    if (event.clipboardData.files.length > 0) take([...event.clipboardData.files]);
-  });
-}
-
 // A file that misses its zone must not replace the page.
 for (const name of ["dragover", "drop"]) window.addEventListener(name, (event) => event.preventDefault());
 
 /** The committed files of a slot, newest first, a page at a time. */
 export class Gallery {
-  #slot;
   #cursor = null;
   /** Counts loads, so that an answer to an earlier question is dropped. */
   #load = 0;
@@ -143,11 +126,11 @@ export class Gallery {
         client.slot(this.slotName),
       ]);
       if (turn !== this.#load) return slot;
-      this.#slot = slot;
       // What is shown already stays, and keeps its focus and its loaded picture.
       const shown = new Map([...at("gallery").children].map((node) => [node.dataset.id, node]));
       at("gallery").replaceChildren(...page.files.map((file) => shown.get(file.id) ?? this.#item(file)));
       this.#paged(page);
+      this.#counted(slot);
       at("trouble").hidden = true;
       return slot;
     } catch (error) {
@@ -177,9 +160,11 @@ export class Gallery {
   #paged(page) {
     this.#cursor = page.next_cursor;
     at("more").hidden = page.next_cursor === null;
-    const { files, stored_bytes } = this.#slot.usage;
     at("empty").hidden = at("gallery").children.length > 0;
-    at("usage").textContent = `${files} of ${this.#slot.max_entries}, ${bytes(stored_bytes)}`;
+  }
+
+  #counted({ usage, max_entries }) {
+    at("usage").textContent = `${usage.files} of ${max_entries}, ${bytes(usage.stored_bytes)}`;
   }
 
   #item(file) {
@@ -213,7 +198,8 @@ export class Gallery {
         await client.deleteFile(file.id);
         const neighbour = node.nextElementSibling ?? node.previousElementSibling;
         node.remove();
-        await this.refresh();
+        if (neighbour === null) await this.refresh();
+        else this.#counted(await client.slot(this.slotName));
         (neighbour?.querySelector(".delete") ?? at("file") ?? document.querySelector("h2[tabindex]"))?.focus();
         say(`${file.name} deleted`);
       } catch (error) {

@@ -1,5 +1,6 @@
 // Many files at once: drop them anywhere, see one dialog with the progress of all.
-import { at, bytes, client, dropZone, element, Gallery, meter, reasonInWords, rulesInWords, say, statusInWords, timeLeft, trouble } from "./common.js";
+import { at, bytes, client, element, Gallery, meter, reasonInWords, rulesInWords, say, statusInWords, timeLeft, trouble } from "./common.js";
+import { takeFiles } from "/client/putgate-upload.js";
 
 const gallery = new Gallery("photos", { pictures: true });
 const queue = client.queue({ slot: "photos" });
@@ -63,7 +64,7 @@ function total() {
   const failed = items.filter(({ state }) => state === "failed").length;
   const pace = progress.speed === null || under === 0 ? "" : `, ${bytes(progress.speed)}/s, ${timeLeft(progress.timeLeft)} left`;
   meter(at("total"), progress.percent);
-  at("total-words").textContent = `${done} of ${items.length} committed, ${progress.percent} %${pace}`;
+  at("total-words").textContent = `${done} of ${items.length} committed${under > 0 ? `, ${progress.percent} %${pace}` : ""}`;
   at("progress-title").textContent = under > 0 ? "Uploading" : done === items.length ? "Uploaded" : "Not everything arrived";
   at("cancel-all").hidden = under === 0;
   at("retry-all").hidden = failed === 0 || under > 0;
@@ -95,7 +96,7 @@ at("file").addEventListener("change", () => {
 at("one-by-one").addEventListener("change", () => {
   queue.oneByOne = at("one-by-one").checked;
 });
-dropZone(window, add, (over) => {
+takeFiles(window, add, (over) => {
   at("veil").hidden = !over;
 });
 
