@@ -103,6 +103,7 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
         tickets: vec![id],
         ..Default::default()
     };
+    let asked = tokio::time::Instant::now();
     let began = app
         .db
         .write(row, move |books, now| ledger::begin(books, now, id))
@@ -114,7 +115,7 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
         Ok(Began::Unknown) => return Outcome::Unknown,
         Err(error) => return Outcome::Unavailable(error.into()),
     };
-    let lease = Lease::keep(app, &ticket);
+    let lease = Lease::keep(app, &ticket, asked);
     let outcome = match pursue(app, &ticket, &lease).await {
         Ok(closed) => Outcome::Closed(closed),
         Err(Stop::Lost(ticket)) => Outcome::Closed(ticket),
