@@ -94,7 +94,7 @@ impl Shared {
     async fn of(&self, ticket: &Value, column: &str) -> String {
         let id = ticket["id"].as_str().unwrap();
         let mut hand = self.database.hand().await;
-        let text = format!("SELECT coalesce({column}::text, '-') FROM tickets WHERE id = '{id}'");
+        let text = format!("SELECT coalesce(({column})::text, '-') FROM tickets WHERE id = '{id}'");
         hand.lines(&text).await.remove(0)
     }
 
@@ -372,6 +372,16 @@ async fn a_full_disk_under_sqlite_is_a_503_and_nothing_half_done() {
         .await;
     assert_eq!(kept.status, 200, "{kept:?}");
     // What the log holds and the file does not: a checkpoint would need room.
+    let files: Vec<Value> = (0..100)
+        .map(|n| json!({"name": format!("{n}.png"), "size": 10}))
+        .collect();
+    for _ in 0..5 {
+        let body = json!({"slot": "photos", "files": files});
+        let reply = server.call("POST", "/v1/tickets", &token, Some(body)).await;
+        let minted = reply.json()["tickets"].as_array().unwrap().clone();
+        assert_eq!(minted.len(), 100, "{reply:?}");
+        tickets.extend(minted);
+    }
     disk.fill();
     let mut refusal = None;
     for _ in 0..2000 {

@@ -104,9 +104,16 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
         ..Default::default()
     };
     let asked = tokio::time::Instant::now();
+    let mut before: Option<Box<Ticket>> = None;
     let began = app
         .db
-        .write(row, move |books, now| ledger::begin(books, now, id))
+        .write(row, move |books, now| {
+            let began = ledger::begin_after(books, now, id, before.as_deref());
+            if let Began::Yours(ticket) = &began {
+                before = Some(ticket.clone());
+            }
+            began
+        })
         .await;
     let ticket = match began {
         Ok(Began::Yours(ticket)) => *ticket,
