@@ -17,7 +17,6 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::io::Write;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::thread;
 use std::time::Duration;
@@ -38,7 +37,7 @@ use putgate::flow::{self, App};
 use putgate::store::Store;
 use putgate::worker;
 use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 use wire::{Cut, Wire};
 
 /// How many kills a run on both databases has.
@@ -602,14 +601,11 @@ impl Dice {
 
 type Ledger = Arc<Mutex<Vec<Known>>>;
 
+/// How many tickets a server has answered.
+type Minted = Arc<watch::Sender<u64>>;
+
 /// Uploads, cancels and deletes until the server is gone. Counts what was minted.
-async fn client(
-    url: String,
-    token: String,
-    mut dice: Dice,
-    ledger: Ledger,
-    minted: Arc<AtomicU64>,
-) {
+async fn client(url: String, token: String, mut dice: Dice, ledger: Ledger, minted: Minted) {
     while one_upload(&url, &token, &mut dice, &ledger, &minted)
         .await
         .is_ok()
@@ -621,7 +617,7 @@ async fn one_upload(
     token: &str,
     dice: &mut Dice,
     ledger: &Ledger,
-    minted: &AtomicU64,
+    minted: &Minted,
 ) -> Result<(), String> {
     let slot = if dice.roll(5) == 0 {
         "avatar"
@@ -633,7 +629,7 @@ async fn one_upload(
     let seed = u32::try_from(dice.roll(1 << 31)).unwrap();
     let bytes = if good { png(seed) } else { HTML.to_vec() };
     let ticket = mint(url, token, slot, "a.png", bytes.len()).await?;
-    minted.fetch_add(1, Ordering::SeqCst);
+    minted.send_modify(|n| *n += 1);
     let mut known = Known {
         id: id_of(&ticket),
         slot,
@@ -728,7 +724,7 @@ async fn kill_at_random(on: On) {
     let mut least = 0;
     for round in 0..RANDOM {
         let server = Server::serve(&site.config());
-        let minted = Arc::<AtomicU64>::default();
+        let minted = Minted::default();
         let clients: Vec<_> = (0..6)
             .map(|number| {
                 let dice = Dice(1 + round * 1000 + number);
@@ -746,11 +742,11 @@ async fn kill_at_random(on: On) {
         // clients are then, within what is minted in a millisecond or five, is chance.
         let enough = 1 + dice.roll(30);
         least += enough;
-        let deadline = std::time::Instant::now() + process::PATIENCE;
-        while minted.load(Ordering::SeqCst) < enough {
-            assert!(std::time::Instant::now() < deadline, "nothing is minted");
-            tokio::task::yield_now().await;
-        }
+        let mut count = minted.subscribe();
+        tokio::time::timeout(process::PATIENCE, count.wait_for(|n| *n >= enough))
+            .await
+            .expect("nothing is minted")
+            .unwrap();
         tokio::time::sleep(Duration::from_micros(dice.roll(5000))).await;
         server.killer().kill();
         for client in clients {

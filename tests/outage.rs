@@ -50,7 +50,7 @@ impl Shared {
         let store = common::devstore(dir.path()).await;
         let database = TestDatabase::make(dir.path());
         let site = Site::new(dir, &store.url());
-        site.write_with(slots, &|text| at(&site, text, &database.url()));
+        site.write_with(slots, &|text| at(&site, &text, &database.url()));
         site.must(&["setup"]);
         let token = site.token("7");
         Some(Self {
@@ -106,7 +106,7 @@ impl Shared {
 }
 
 /// The configuration with this database.
-fn at(site: &Site, text: String, url: &str) -> String {
+fn at(site: &Site, text: &str, url: &str) -> String {
     let sqlite = format!("sqlite://{}", site.database().display());
     text.replace(&sqlite, url)
 }
