@@ -189,6 +189,158 @@ async fn mints_of_one_entry_through_three_replicas_have_one_winner() {
     assert_eq!(broker.app.db.miscounted().await.unwrap(), []);
 }
 
+/// Asks again, with the same ids, while the queue has no patience or a lock is held too long.
+async fn minted_in_the_end(app: &App, request: &Mint) -> Option<Ticket> {
+    let deadline = Instant::now() + process::PATIENCE * 2;
+    loop {
+        match minted(app, request.clone()).await {
+            Ok(ticket) => return ticket,
+            Err(why) => assert!(Instant::now() < deadline, "{why}"),
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_ten_thousand_mints_for_one_place_through_three_replicas_one_wins() {
+    let Some(broker) = broker().await else { return };
+    let replicas = [
+        broker.app.clone(),
+        broker.replica().await,
+        broker.replica().await,
+    ];
+    let asked = (0..10_000).map(|n| {
+        let app = replicas[n % 3].clone();
+        tokio::spawn(async move {
+            let request = request(&app, "ann", None, &Policy::default());
+            minted_in_the_end(&app, &request).await
+        })
+    });
+    let outcomes = join_all(asked.collect::<Vec<_>>()).await;
+    let won: Vec<Ticket> = outcomes.into_iter().filter_map(Result::unwrap).collect();
+    assert_eq!(won.len(), 1, "{won:?}");
+    let mut hand = broker.database.hand().await;
+    let there = hand.lines("SELECT hex(id) FROM tickets").await;
+    assert_eq!(there, [won[0].id.to_string()]);
+    assert_eq!(broker.app.db.miscounted().await.unwrap(), []);
+}
+
+/// Makes the server itself refuse a COMMIT after which a scope holds more files, or an owner
+/// more bytes in the slot, than this: the bound holds at every commit or somebody hears of it.
+async fn bound(broker: &TestBroker, files: usize, bytes: usize) {
+    let mut hand = broker.database.hand().await;
+    let function = format!(
+        "CREATE FUNCTION bound() RETURNS trigger LANGUAGE plpgsql AS $$ DECLARE n bigint; b bigint; BEGIN \
+           SELECT count(*), coalesce(sum(size), 0) INTO n, b FROM files WHERE ended_at IS NULL \
+             AND tenant = NEW.tenant AND slot = NEW.slot AND owner = NEW.owner; \
+           IF n > {files} OR b > {bytes} THEN RAISE EXCEPTION 'bound: % files, % bytes', n, b; END IF; \
+           RETURN NULL; END $$"
+    );
+    hand.run(function).await.unwrap();
+    let trigger = "CREATE CONSTRAINT TRIGGER bound AFTER INSERT ON files \
+         DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION bound()";
+    hand.run(trigger).await.unwrap();
+}
+
+/// Commits of a full slot that replaces: each retires the one that was committed first. With
+/// all tickets open at once nobody's pick is older than another's, so the last pick is the
+/// last commit, and what is left is the latest of them by `(committed_at, id)`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_commits_through_two_replicas_keep_the_bounds_and_the_last_ones() {
+    const MOST: usize = 500;
+    let Some(broker) = broker().await else { return };
+    let replicas = [broker.app.clone(), broker.replica().await];
+    bound(&broker, MOST, MOST * 10).await;
+    let policy = Policy {
+        max_entries: u32::try_from(MOST).unwrap(),
+        on_full: OnFull::Replace,
+        quota: Some(MOST as u64 * 10),
+        ..Policy::default()
+    };
+    let mut waves = Vec::new();
+    for _ in 0..3 {
+        let picks = (0..MOST).map(|n| {
+            let (app, policy) = (replicas[n % 2].clone(), policy.clone());
+            async move {
+                let request = request(&app, "ann", None, &policy);
+                minted_in_the_end(&app, &request).await.unwrap()
+            }
+        });
+        let picks = join_all(picks).await;
+        broker.advance(1);
+        let commits = picks.into_iter().enumerate().map(|(n, ticket)| {
+            // Not by the replica that minted it.
+            let app = replicas[(n + 1) % 2].clone();
+            tokio::spawn(async move { committed(&app, &ticket).await.unwrap().id })
+        });
+        let commits = join_all(commits.collect::<Vec<_>>()).await;
+        let wave: BTreeSet<_> = commits
+            .into_iter()
+            .map(|id| id.unwrap().to_string())
+            .collect();
+        waves.push(wave);
+    }
+    let mut hand = broker.database.hand().await;
+    let live = hand
+        .lines("SELECT hex(id) FROM files WHERE ended_at IS NULL")
+        .await;
+    assert_eq!(
+        BTreeSet::from_iter(live),
+        waves[2],
+        "the last wave and no other"
+    );
+    let ended = "SELECT end_reason || count(*)::text FROM files WHERE ended_at IS NOT NULL GROUP BY end_reason";
+    assert_eq!(hand.lines(ended).await, [format!("replaced{}", 2 * MOST)]);
+    let told = "SELECT kind || count(*)::text FROM events GROUP BY kind ORDER BY kind";
+    let expected = [
+        format!("file.deleted{}", 2 * MOST),
+        format!("ticket.committed{}", 3 * MOST),
+    ];
+    assert_eq!(hand.lines(told).await, expected);
+    assert_eq!(broker.app.db.miscounted().await.unwrap(), []);
+}
+
+/// One place, and everybody picks and commits at once. A mint cancels the pick before it, so
+/// whoever was minted last is never cancelled, and no commit comes after its own: the file
+/// that stays is that of the last mint, whatever the order of the commits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_a_thousand_picks_for_one_place_through_two_replicas_the_last_one_stays() {
+    let Some(broker) = broker().await else { return };
+    let replicas = [broker.app.clone(), broker.replica().await];
+    bound(&broker, 1, 10).await;
+    let policy = Policy {
+        on_full: OnFull::Replace,
+        ..Policy::default()
+    };
+    let picks = (0..1000_usize).map(|n| {
+        let (app, policy) = (replicas[n % 2].clone(), policy.clone());
+        let (clock, other) = (broker.clock.clone(), replicas[(n + 1) % 2].clone());
+        tokio::spawn(async move {
+            // So that the time tells the mints apart, by and large.
+            clock.advance(Seconds(1));
+            let request = request(&app, "ann", None, &policy);
+            let ticket = minted_in_the_end(&app, &request).await.unwrap();
+            committed(&other, &ticket).await.is_some()
+        })
+    });
+    let mut commits = 0;
+    for done in join_all(picks.collect::<Vec<_>>()).await {
+        commits += usize::from(done.unwrap());
+    }
+    assert!(commits > 0);
+    let mut hand = broker.database.hand().await;
+    let left = "SELECT (t.created_at = (SELECT max(created_at) FROM tickets))::text \
+         FROM files AS f JOIN tickets AS t ON t.id = f.id WHERE f.ended_at IS NULL";
+    assert_eq!(hand.lines(left).await, ["true"], "the last mint's, and one");
+    let ends = "SELECT state || count(*)::text FROM tickets GROUP BY state ORDER BY state";
+    let expected = [
+        format!("cancelled{}", 1000 - commits),
+        format!("committed{commits}"),
+    ];
+    let expected: Vec<_> = expected.into_iter().filter(|e| e != "cancelled0").collect();
+    assert_eq!(hand.lines(ends).await, expected);
+    assert_eq!(broker.app.db.miscounted().await.unwrap(), []);
+}
+
 /// Commits that may retire files of any ref, while claims move them from ref to ref: the
 /// rows that a decision finds only while it locks are locked too, and in order.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

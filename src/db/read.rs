@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::sql::{Kind, sql};
 use super::{Db, DbError, rows};
-use crate::domain::books::{Account, Usage};
+use crate::domain::books::{Account, Footprint, Usage};
 use crate::domain::file::File;
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::ticket::{State, Ticket};
@@ -122,10 +122,18 @@ pub(super) fn files_sql(filter: &FileFilter, kind: Kind) -> String {
 }
 
 impl Db {
-    /// Whether a query is answered and a writer is there.
+    /// Whether a query is answered, a writer is there and, once a write failed, another works.
     pub async fn ping(&self) -> Result<(), DbError> {
         if !self.writer.is_open() {
             return Err(DbError::Unavailable("the writer has stopped".into()));
+        }
+        // What is full or read-only can still be read, so after a failed write only another
+        // one tells. Where that fails too, the next asker tries again.
+        if self.writer.take_failed() {
+            self.write(Footprint::default(), |books, now| {
+                books.mark("ready", now.millis().to_string());
+            })
+            .await?;
         }
         let statement = sql("SELECT 1 AS here FROM marks LIMIT 1");
         self.readers.first(statement).await?;

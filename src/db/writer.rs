@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -47,20 +48,29 @@ struct Job {
 
 /// The queue's entrance.
 #[derive(Clone, Debug)]
-pub(super) struct Queue(Option<mpsc::Sender<Job>>);
+pub(super) struct Queue {
+    entrance: Option<mpsc::Sender<Job>>,
+    /// Whether a write failed since somebody last asked.
+    failed: Arc<AtomicBool>,
+}
 
 /// A queue for holders who may only read.
 pub(super) fn refusing() -> Queue {
-    Queue(None)
+    Queue {
+        entrance: None,
+        failed: Arc::default(),
+    }
 }
 
 /// Starts the writer; it owns SQLite's lock file, if its process has it, and ends when every
 /// entrance is gone.
 pub(super) fn start(source: Source, time: Time, ids: Ids, lock: Option<File>) -> Queue {
     let (entrance, mut queue) = mpsc::channel(QUEUE);
+    let failed = Arc::<AtomicBool>::default();
     let writer = Writer {
         source,
         connection: None,
+        failed: Arc::clone(&failed),
         time,
         ids,
     };
@@ -70,15 +80,23 @@ pub(super) fn start(source: Source, time: Time, ids: Ids, lock: Option<File>) ->
         drop(lock);
         drop(queue);
     });
-    Queue(Some(entrance))
+    Queue {
+        entrance: Some(entrance),
+        failed,
+    }
 }
 
 impl Queue {
     /// Whether a writer is there to take a write.
     pub(super) fn is_open(&self) -> bool {
-        self.0
+        self.entrance
             .as_ref()
             .is_some_and(|entrance| !entrance.is_closed())
+    }
+
+    /// Whether the database failed a write since the last call.
+    pub(super) fn take_failed(&self) -> bool {
+        self.failed.swap(false, Ordering::SeqCst)
     }
 
     pub(super) async fn write<T, F>(
@@ -91,7 +109,7 @@ impl Queue {
         F: FnMut(&mut Books, Timestamp) -> T + Send + 'static,
     {
         let entrance = self
-            .0
+            .entrance
             .as_ref()
             .ok_or_else(|| DbError::Refused("opened for reading only".into()))?;
         let (tell, told) = oneshot::channel();
@@ -127,7 +145,9 @@ impl Queue {
 
     /// Waits until what is queued now has been answered and the writer has ended.
     pub(super) async fn close(&self) {
-        let Some(entrance) = &self.0 else { return };
+        let Some(entrance) = &self.entrance else {
+            return;
+        };
         let last = Job {
             footprint: Footprint::default(),
             deadline: Instant::now() + PATIENCE,
@@ -159,6 +179,7 @@ impl Failed {
 struct Writer {
     source: Source,
     connection: Option<Conn>,
+    failed: Arc<AtomicBool>,
     time: Time,
     ids: Ids,
 }
@@ -198,6 +219,7 @@ impl Writer {
         match failed {
             Failed::ToBegin(error) => {
                 tracing::error!(%error, members, "no transaction could be begun");
+                self.failed.store(true, Ordering::SeqCst);
                 answer(&mut live, &Err(error.clone()));
                 return;
             }
@@ -218,10 +240,12 @@ impl Writer {
                 Ok(()) => answer(&mut job, &Ok(())),
                 Err(Failed::Midway(error)) => {
                     tracing::error!(%error, "a write failed");
+                    self.failed.store(true, Ordering::SeqCst);
                     answer(&mut job, &Err(error));
                 }
                 Err(Failed::ToBegin(error)) => {
                     tracing::error!(%error, members = alone.len() + 1, "no transaction could be begun");
+                    self.failed.store(true, Ordering::SeqCst);
                     answer(&mut job, &Err(error.clone()));
                     answer(alone.make_contiguous(), &Err(error));
                     return;

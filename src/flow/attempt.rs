@@ -103,9 +103,17 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
         tickets: vec![id],
         ..Default::default()
     };
+    let asked = tokio::time::Instant::now();
+    let mut before: Option<Box<Ticket>> = None;
     let began = app
         .db
-        .write(row, move |books, now| ledger::begin(books, now, id))
+        .write(row, move |books, now| {
+            let began = ledger::begin_after(books, now, id, before.as_deref());
+            if let Began::Yours(ticket) = &began {
+                before = Some(ticket.clone());
+            }
+            began
+        })
         .await;
     let ticket = match began {
         Ok(Began::Yours(ticket)) => *ticket,
@@ -114,7 +122,7 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
         Ok(Began::Unknown) => return Outcome::Unknown,
         Err(error) => return Outcome::Unavailable(error.into()),
     };
-    let lease = Lease::keep(app, &ticket);
+    let lease = Lease::keep(app, &ticket, asked);
     let outcome = match pursue(app, &ticket, &lease).await {
         Ok(closed) => Outcome::Closed(closed),
         Err(Stop::Lost(ticket)) => Outcome::Closed(ticket),

@@ -26,7 +26,7 @@ pub enum TestDatabase {
 }
 
 /// The server that the tests run on, if it is not SQLite.
-fn server() -> Option<PgConnectOptions> {
+pub fn server() -> Option<PgConnectOptions> {
     #[expect(clippy::disallowed_methods, reason = "a test's own variable")]
     let url = std::env::var("PUTGATE_TEST_DATABASE").ok()?;
     Some(url.parse().unwrap())

@@ -22,7 +22,7 @@ use crate::common::SECRET;
 use crate::common::database::TestDatabase;
 
 /// How long a test waits for what should come at once, on a busy machine.
-pub const PATIENCE: Duration = Duration::from_secs(30);
+pub const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What a finished command said.
 #[derive(Debug)]
@@ -139,8 +139,9 @@ impl Drop for Server {
 }
 
 impl Server {
-    fn spawn<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Self {
+    fn spawn<S: AsRef<std::ffi::OsStr>>(env: &[(&str, &str)], args: &[S]) -> Self {
         let mut child = command(args)
+            .envs(env.iter().copied())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -164,15 +165,18 @@ impl Server {
     /// `putgate dev` on these addresses.
     #[track_caller]
     pub fn dev_on(data: &Path, listen: &str, store_listen: &str) -> Self {
-        let mut server = Self::spawn(&[
-            "dev".as_ref(),
-            "--listen".as_ref(),
-            listen.as_ref(),
-            "--store-listen".as_ref(),
-            store_listen.as_ref(),
-            "--data".as_ref(),
-            data.as_os_str(),
-        ]);
+        let mut server = Self::spawn(
+            &[],
+            &[
+                "dev".as_ref(),
+                "--listen".as_ref(),
+                listen.as_ref(),
+                "--store-listen".as_ref(),
+                store_listen.as_ref(),
+                "--data".as_ref(),
+                data.as_os_str(),
+            ],
+        );
         let ready = server
             .out
             .wait(|line| serde_json::from_str::<Value>(line).ok());
@@ -185,7 +189,14 @@ impl Server {
     /// `putgate serve` with this configuration; ready when its log says so.
     #[track_caller]
     pub fn serve(config: &Path) -> Self {
-        let mut server = Self::spawn(&["--config".as_ref(), config.as_os_str(), "serve".as_ref()]);
+        Self::serve_in(&[], config)
+    }
+
+    /// The same with these variables.
+    #[track_caller]
+    pub fn serve_in(env: &[(&str, &str)], config: &Path) -> Self {
+        let args = ["--config".as_ref(), config.as_os_str(), "serve".as_ref()];
+        let mut server = Self::spawn(env, &args);
         let address = server.err.wait(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
             (line["message"] == "serving")
@@ -200,7 +211,10 @@ impl Server {
     /// `putgate worker` with this configuration; ready when its log says so.
     #[track_caller]
     pub fn worker(config: &Path) -> Self {
-        let worker = Self::spawn(&["--config".as_ref(), config.as_os_str(), "worker".as_ref()]);
+        let worker = Self::spawn(
+            &[],
+            &["--config".as_ref(), config.as_os_str(), "worker".as_ref()],
+        );
         worker.wait_for_log("\"working\"");
         worker
     }
@@ -229,10 +243,16 @@ impl Server {
 
     /// Sends a signal by name. The shell has `kill` built in wherever there is a shell.
     pub fn signal(&self, name: &str) {
-        let sent = Command::new("sh")
-            .args(["-c", &format!("kill -s {name} {}", self.pid)])
-            .status();
-        assert!(sent.unwrap().success());
+        self.signaller(name)();
+    }
+
+    /// What sends it a signal, from anywhere.
+    pub fn signaller(&self, name: &str) -> impl FnOnce() + Send + 'static {
+        let text = format!("kill -s {name} {}", self.pid);
+        move || {
+            let sent = Command::new("sh").args(["-c", &text]).status();
+            assert!(sent.unwrap().success());
+        }
     }
 
     /// Waits for its end.

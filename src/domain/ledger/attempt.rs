@@ -26,10 +26,20 @@ pub enum Began {
 
 /// Takes the next attempt, if nobody holds one.
 pub fn begin(books: &mut Books, now: Timestamp, id: Id) -> Began {
+    begin_after(books, now, id, None)
+}
+
+/// The same by somebody whose last decision, `before`, may have been written without a word.
+/// A lease that is still as it was then is nobody's but the caller's; should it be another's
+/// by a miracle, that one's epoch is over, as with any other lease that is taken over.
+pub fn begin_after(books: &mut Books, now: Timestamp, id: Id, before: Option<&Ticket>) -> Began {
+    let is_own = |t: &Ticket| {
+        before.is_some_and(|b| (b.id, b.epoch, b.lease_until) == (t.id, t.epoch, t.lease_until))
+    };
     match books.ticket(id) {
         None => Began::Unknown,
         Some(t) if t.state != State::Open => Began::Closed(Box::new(t.clone())),
-        Some(t) if t.is_leased(now) => Began::Busy,
+        Some(t) if t.is_leased(now) && !is_own(t) => Began::Busy,
         Some(_) => {
             books.change_ticket(id, |t| t.begin_attempt(now));
             books

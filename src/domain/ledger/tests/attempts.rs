@@ -99,6 +99,22 @@ fn a_lease_is_held_by_one() {
 }
 
 #[test]
+fn a_lease_whose_grant_went_unheard_is_taken_by_who_asked_for_it_and_nobody_else() {
+    let mut w = World::rejecting(1);
+    let id = w.mint_one(ANN, "", 1);
+    let unheard = w.attempt(id);
+    let again = |w: &mut World, before: &Ticket| {
+        w.write(&before.row(), |b, now| {
+            begin_after(b, now, id, Some(before))
+        })
+    };
+    assert!(matches!(w.begin(id), Began::Busy));
+    assert!(matches!(again(&mut w, &unheard), Began::Yours(t) if t.epoch == 2));
+    // Now it is at epoch 2: what was decided before says nothing about that.
+    assert!(matches!(again(&mut w, &unheard), Began::Busy));
+}
+
+#[test]
 fn a_stalled_holder_loses_everything_but_the_truth() {
     let mut w = World::rejecting(1);
     let id = w.mint_one(ANN, "", 1);
