@@ -4,11 +4,14 @@
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
+use std::cell::RefCell;
+
 use putgate::clock::Clock;
 use putgate::devstore::DevStore;
 use serde_json::{Value, json};
 
 use crate::common;
+use crate::common::database::TestDatabase;
 use crate::process::{Site, storage};
 
 const PAGES: &str = "pages of http://127.0.0.1:8080 may upload";
@@ -20,7 +23,8 @@ pub struct Services {
     /// Whether the store refuses unsigned copy sources whatever the key may do.
     pub is_safe_with_one_key: bool,
     store: Value,
-    database: Option<String>,
+    /// One for each site.
+    databases: RefCell<Vec<TestDatabase>>,
     // Ends with the test.
     _own: Option<(DevStore, tempfile::TempDir)>,
 }
@@ -62,7 +66,7 @@ impl Services {
             endpoint: store["endpoint"].as_str().unwrap().to_owned(),
             is_safe_with_one_key: store["one_key"].as_bool().unwrap(),
             store,
-            database: variable("PUTGATE_TEST_DATABASE"),
+            databases: RefCell::default(),
             _own: own,
         }
     }
@@ -81,9 +85,16 @@ impl Services {
         let region = self.store["region"].as_str().unwrap();
         let storage = storage(&self.endpoint, region, self.pair("server"), upload);
         let dir = tempfile::tempdir().unwrap();
-        let own = format!("sqlite://{}", dir.path().join("putgate.db").display());
-        let database = self.database.clone().unwrap_or(own);
-        Site::with(dir, storage, database)
+        let database = TestDatabase::make(dir.path());
+        let url = database.url();
+        self.databases.borrow_mut().push(database);
+        Site::with(dir, storage, url)
+    }
+
+    /// Whether several processes may share its database.
+    pub fn takes_replicas(&self) -> bool {
+        let databases = self.databases.borrow();
+        databases.iter().all(TestDatabase::is_postgres)
     }
 
     fn pair(&self, name: &str) -> [&str; 2] {
