@@ -5,6 +5,9 @@
 mod common;
 #[path = "common/process.rs"]
 mod process;
+#[path = "webhooks/receiver.rs"]
+#[expect(dead_code, reason = "the tests of webhooks use the rest")]
+mod receiver;
 #[path = "common/services.rs"]
 mod services;
 
@@ -14,6 +17,7 @@ use std::time::Duration;
 
 use common::{HTML, png};
 use process::{Reply, Server, fetch, mint, put, putgate};
+use receiver::{Hook, KEY, Seen};
 use serde_json::{Value, json};
 use services::Services;
 
@@ -428,10 +432,24 @@ async fn dev_on_every_interface_names_an_address_that_a_browser_here_reaches() {
 // ------------------------------------------------ `serve`, on the services of the environment
 
 #[tokio::test(flavor = "multi_thread")]
-async fn served_files_go_from_ticket_to_download_and_the_audit_is_clean() {
+async fn served_files_go_from_ticket_to_download_are_told_of_and_the_audit_is_clean() {
     let services = Services::of_environment().await;
     let site = services.site();
+    let hook = Hook::content().await;
+    std::fs::write(site.dir.path().join("hook.secret"), KEY).unwrap();
+    site.write_with(process::SLOTS, &|text| {
+        let events = format!(
+            "[webhook]\nurl = \"{}\"\nsecret_files = [\"hook.secret\"]\nallow_private = true\n",
+            hook.url()
+        );
+        let alone = format!("[server]\nworker = {}\n", !services.takes_replicas());
+        text.replacen("[server]\n", &alone, 1) + &events
+    });
     let server = site.serve();
+    // Where two processes may share the database, one serves and the other works.
+    let worker = services
+        .takes_replicas()
+        .then(|| Server::worker(&site.config()));
     let token = site.token(&services::owner());
     let bytes = png(1);
 
@@ -497,13 +515,42 @@ async fn served_files_go_from_ticket_to_download_and_the_audit_is_clean() {
     let file = format!("/v1/files/{}", ticket["id"].as_str().unwrap());
     let deleted = server.call("DELETE", &file, &token, None).await;
     assert_eq!(deleted.status, 204, "{deleted:?}");
+    told(&hook, &committed.json(), &ticket["id"]).await;
     assert!(site.must(&["audit"]).contains("0 violations"));
+    if let Some(worker) = worker {
+        worker.signal("TERM");
+        assert_eq!(worker.ended(Duration::from_secs(10)).code(), Some(0));
+    }
     server.signal("TERM");
     assert_eq!(server.ended(Duration::from_secs(10)).code(), Some(0));
     let server = Server::serve(&site.config());
     let list = server.call("GET", "/v1/files", &token, None).await.json();
     assert_eq!(list["files"].as_array().unwrap().len(), 1, "{list}");
     assert_eq!(list["files"][0]["name"], "cat.png");
+}
+
+/// What the story above has told its receiver: of the picture, of the refused page, of the
+/// file in parts and of its end. All of it signed, and in order for each.
+async fn told(hook: &Hook, picture: &Value, parts: &Value) {
+    hook.wait_for(4).await;
+    let seen = hook.seen();
+    for event in &seen {
+        assert!(event.is_signed_by(KEY), "{event:?}");
+        assert!(!event.is_signed_by(b"another"), "{event:?}");
+    }
+    let about = |id: &Value| -> Vec<&Seen> {
+        let about = seen.iter().filter(|event| event.subject() == *id);
+        about.collect()
+    };
+    let kinds = |of: &[&Seen]| -> Vec<String> { of.iter().map(|event| event.kind()).collect() };
+    let first = about(&picture["id"]);
+    assert_eq!(kinds(&first), ["ticket.committed"]);
+    let said = &first[0].json()["data"];
+    assert_eq!(said["file"]["key"], picture["file"]["key"]);
+    assert_eq!(said["file"]["type"], "image/png");
+    assert_eq!(kinds(&about(parts)), ["ticket.committed", "file.deleted"]);
+    let rejected = seen.iter().find(|event| event.kind() == "ticket.rejected");
+    assert!(rejected.is_some(), "{seen:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

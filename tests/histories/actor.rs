@@ -36,6 +36,10 @@ const AWAY: [&str; 3] = [
 /// How long a call that is to be held is waited for.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// How long a completion waits for its verdict, in seconds.
+const LONG: u32 = 30;
+const BRIEFLY: u32 = 1;
+
 /// A call that had no answer, and nothing went wrong.
 pub const LATE: &str = "no answer for no reason";
 
@@ -126,6 +130,7 @@ impl Actor {
 
     async fn go_on_with(&mut self, step: &Step) -> Result<(), String> {
         let did = self.act(&step.deed).await;
+        self.world.steps.send_modify(|steps| *steps += 1);
         let last = did.last().is_some_and(|act| *act != Did::Sign);
         self.content = last && did.iter().all(Did::is_over);
         let raced = matches!(step.deed, Deed::Together(_));
@@ -341,12 +346,15 @@ impl Actor {
         let caller = self.caller(owner);
         match deed {
             Deed::Notify { times, .. } => {
+                let mut begun = Vec::new();
                 for _ in 0..*times {
                     let (world, broker) = (Arc::clone(&self.world), self.broker());
-                    let task = tokio::spawn(async move { notify(&world, broker, id).await });
-                    self.pending().push(task);
+                    begun.push(tokio::spawn(
+                        async move { notify(&world, broker, id).await },
+                    ));
                 }
-                self.until_held().await;
+                self.until_held(&begun).await;
+                self.pending().extend(begun);
                 Did::Notify { id }
             }
             Deed::Cancel { .. } => {
@@ -373,10 +381,13 @@ impl Actor {
             }
             Deed::Fetch { .. } => self.fetch(id, owner).await,
             _ => {
+                // What is held is so until the clock moves, which it does not before an answer.
+                let held = self.world.harms.holds(&self.tenant);
+                let wait = if held { BRIEFLY } else { LONG };
                 let told = self
                     .told(|app| async move {
                         Ok(
-                            match flow::complete::complete(&app, &caller, id, 30).await? {
+                            match flow::complete::complete(&app, &caller, id, wait).await? {
                                 Completed::Committed(ticket, _) | Completed::Working(ticket) => {
                                     ticket.state.as_str().to_owned()
                                 }
@@ -390,11 +401,11 @@ impl Actor {
     }
 
     /// When a call is to be held, what comes next comes while it is.
-    async fn until_held(&self) {
+    async fn until_held(&self, begun: &[JoinHandle<Result<(), Died>>]) {
         let until = tokio::time::Instant::now() + PATIENCE;
         while self.world.harms.will_hold(&self.tenant)
             && tokio::time::Instant::now() < until
-            && self.pending().iter().any(|task| !task.is_finished())
+            && begun.iter().any(|task| !task.is_finished())
         {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }

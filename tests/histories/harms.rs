@@ -16,6 +16,8 @@ use crate::script::{Harm, Injury};
 struct Patient {
     injuries: VecDeque<Injury>,
     hits: Vec<(Op, Harm)>,
+    /// Until which move of the clock one of its calls is held.
+    held_until: u64,
 }
 
 /// A broker's death, at a store call to come.
@@ -95,6 +97,14 @@ impl Harms {
                 .iter()
                 .any(|i| matches!(i.harm, Harm::Held(_)))
         })
+    }
+
+    /// Whether a call of this tenant is held now.
+    pub fn holds(&self, tenant: &str) -> bool {
+        let now = *self.release.borrow();
+        let ward = self.ward();
+        let patient = ward.patients.get(tenant);
+        patient.is_some_and(|patient| patient.held_until > now)
     }
 
     /// What met a tenant's calls since it was last asked.
@@ -197,6 +207,7 @@ impl Harms {
             Harm::Held(turns) => {
                 let mut release = self.release.subscribe();
                 let due = *release.borrow() + turns;
+                patient.held_until = patient.held_until.max(due);
                 turn.before = Some(Box::pin(async move {
                     let _ = release.wait_for(|turn| *turn >= due).await;
                 }));

@@ -421,7 +421,11 @@ impl Model {
                 now.ended = true;
                 now.claimed = seen.events.get(&id).map_or(0, Vec::len) == 3;
             }
-            (Some(_), Some(_)) => {}
+            (Some(then), Some(file)) => {
+                if then.claimed && file.reference != then.reference {
+                    return wrong(format!("{id} was claimed and moved: {then:?} {file:?}"));
+                }
+            }
         }
         if let Some(file) = after {
             now.ended = !file.ended.is_empty();

@@ -162,8 +162,11 @@ pub fn history(seed: u64, n: u64) -> Vec<Vec<Step>> {
                 steps.push(overtake());
             }
             for _ in 0..3 + chance.index(3) {
-                if chance.chance(4) {
+                let rare = chance.below(100);
+                if rare < 4 {
                     steps.extend(switch(&mut chance));
+                } else if rare < 7 {
+                    steps.extend(dispute(&mut chance));
                 } else if steps.is_empty() && round == 0 || chance.chance(20) {
                     for deed in upload(&mut chance) {
                         steps.push(step(&mut chance, deed, harms));
@@ -201,13 +204,40 @@ fn upload(chance: &mut Random) -> Vec<Deed> {
     deeds
 }
 
+fn calm(deed: Deed) -> Step {
+    Step {
+        deed,
+        injuries: Vec::new(),
+    }
+}
+
+/// One file that is claimed for two things.
+fn dispute(chance: &mut Random) -> Vec<Step> {
+    let first = chance.chance(50);
+    let claim = |with_ref| Deed::Claim {
+        ticket: 0,
+        more: 0,
+        with_ref,
+    };
+    let put = Deed::Put {
+        ticket: 0,
+        content: Content::Good(1),
+        way: Way::Store,
+    };
+    [
+        mint(chance),
+        put,
+        Deed::Complete { ticket: 0 },
+        claim(first),
+        claim(!first),
+    ]
+    .map(calm)
+    .into()
+}
+
 /// The attack that reading again at the final key is for: a good picture is judged, and
 /// before the store copies it something else is there, if it can be under the same `ETag`.
 fn switch(chance: &mut Random) -> Vec<Step> {
-    let calm = |deed| Step {
-        deed,
-        injuries: Vec::new(),
-    };
     let n = chance.pick(&[1, 2]);
     let put = |content| Deed::Put {
         ticket: 0,
@@ -271,6 +301,28 @@ fn overtake() -> Step {
             harm: Harm::Fault(Fault::ErrorBefore(503)),
             times: 1,
         }],
+    }
+}
+
+/// A history of nothing but an attempt that lingers and one that overtakes it.
+pub fn lingering(seed: u64, n: u64) -> Vec<Vec<Step>> {
+    let mut chance = Random::branch(seed, n);
+    let mut rounds = vec![linger(&mut chance), vec![overtake()]];
+    rounds.resize(ROUNDS, Vec::new());
+    rounds
+}
+
+/// The world for those: the clock alone moves, each time past a lease.
+pub fn past_the_lease() -> Course {
+    let turn = Turn {
+        advance: 31,
+        passes: 0,
+        injuries: Vec::new(),
+        death: None,
+    };
+    Course {
+        turns: vec![turn; ROUNDS],
+        busy: false,
     }
 }
 

@@ -18,7 +18,7 @@ use putgate::flow::{self, App, audit};
 use putgate::store::Store;
 use putgate::worker;
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, watch};
 
 use crate::common::database::TestDatabase;
 use crate::common::store_settings;
@@ -53,6 +53,8 @@ pub struct World {
     pub watch: Watch,
     /// How many brokers have died so far.
     pub deaths: AtomicU64,
+    /// How many steps all clients have taken.
+    pub steps: watch::Sender<u64>,
     // Dropped after the brokers, and before its directory.
     database: TestDatabase,
     _dir: tempfile::TempDir,
@@ -108,6 +110,7 @@ impl World {
             harms,
             watch,
             deaths: AtomicU64::new(0),
+            steps: watch::Sender::new(0),
             database,
             _dir: dir,
         }
@@ -167,35 +170,49 @@ impl World {
 
     /// One pass of a broker's worker, all of it. What it did; none when it met trouble.
     pub async fn pass(&self, broker: usize) -> Option<Swept> {
-        let passed = self.run(broker, |app| async move {
-            let looked = worker::run_once(&app).await;
-            let walked = worker::walk_once(&app).await;
-            Some(Swept {
-                deleted: walked.ok()?.deleted,
-                ..looked.ok()?
-            })
-        });
-        passed.await.ok().flatten()
+        let looked = self.look(broker).await;
+        let walked = self.walk(broker).await;
+        Some(Swept {
+            deleted: walked?.deleted,
+            ..looked?
+        })
     }
 
-    /// Runs every worker until none finds anything to do.
+    /// What tickets and files are due for.
+    async fn look(&self, broker: usize) -> Option<Swept> {
+        let looked = self.run(broker, |app| async move { worker::run_once(&app).await });
+        looked.await.ok()?.ok()
+    }
+
+    /// What only a listing finds.
+    async fn walk(&self, broker: usize) -> Option<Swept> {
+        let walked = self.run(broker, |app| async move { worker::walk_once(&app).await });
+        walked.await.ok()?.ok()
+    }
+
+    /// Runs every worker until none finds anything to do. They walk through the buckets when
+    /// nothing else is left, since that takes longest.
     pub async fn rest(&self) -> Result<(), String> {
+        let nothing = Swept::default();
+        let trouble = || "a healthy worker met trouble".to_owned();
         let mut quiet = 0;
         for _ in 0..400 {
             self.clock.advance(Seconds(301));
-            let mut did = Swept::default();
+            let mut calm = true;
             for broker in 0..self.brokers() {
-                did = match self.pass(broker).await {
-                    None => return Err("a healthy worker met trouble".into()),
-                    Some(more) if more != Swept::default() => more,
-                    Some(_) => did,
-                };
+                calm &= self.look(broker).await.ok_or_else(trouble)? == nothing;
             }
-            quiet = if did == Swept::default() {
-                quiet + 1
-            } else {
-                0
-            };
+            if calm {
+                for broker in 0..self.brokers() {
+                    calm &= self
+                        .walk(broker)
+                        .await
+                        .ok_or_else(trouble)?
+                        .deleted
+                        .is_empty();
+                }
+            }
+            quiet = if calm { quiet + 1 } else { 0 };
             if quiet == 2 && self.watch.unsettled().await == 0 {
                 return Ok(());
             }
