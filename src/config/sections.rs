@@ -18,7 +18,7 @@ use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
     ServerKey, Storage, Synchronous, UploadKey, Webhook,
 };
-use crate::domain::media::Accept;
+use crate::domain::media::{Accept, is_script};
 use crate::domain::name::SlotName;
 use crate::domain::secret::Secret;
 use crate::domain::slot::{
@@ -580,6 +580,12 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
         disposition: r.value_or(s, "disposition", &DISPOSITION, default.disposition),
         public: r.value_or(s, "public", &FLAG, default.public),
         strict_match: r.value_or(s, "strict_match", &FLAG, default.strict_match),
+        allow_active_content: r.value_or(
+            s,
+            "allow_active_content",
+            &FLAG,
+            default.allow_active_content,
+        ),
         image: image(r, s),
         per_tenant: per_tenant(r, s),
         token: default.token,
@@ -590,6 +596,14 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
 
 /// The rules between a slot's keys.
 fn policy_rules<'t>(r: &mut Reader<'t>, s: &Section<'t>, policy: &Policy, retention: Seconds) {
+    if let Some(name) = policy.accept.names().find(|name| is_script(name))
+        && !policy.allow_active_content
+    {
+        let what = format!(
+            "{name} is run by browsers, so nothing of that type is taken. Set allow_active_content = true, or leave it out."
+        );
+        r.refuse(s, "accept", &what);
+    }
     if policy.on_full == OnFull::Replace && policy.unclaimed_ttl.is_some() {
         r.refuse(
             s,

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::{DatabaseUrl, LogFormat, Synchronous};
+use crate::domain::media::Accept;
 use crate::domain::secret::Secret;
 use crate::domain::slot::{Disposition, OnFull};
 use crate::domain::time::Seconds;
@@ -331,8 +332,13 @@ pub(super) fn origin(text: &str) -> Result<Address, String> {
 pub(super) fn accept_item(text: &str) -> Result<String, String> {
     let word = text.trim();
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');
-    if word.chars().all(plain) && crate::domain::media::Accept::parse([word]).is_ok() {
-        Ok(word.to_owned())
+    let accept = Accept::parse([word]).ok();
+    let accept = accept.filter(|_| word.chars().all(plain));
+    if let Some(accept) = accept {
+        match accept.unknown_extensions().next() {
+            None => Ok(word.to_owned()),
+            Some(_) => Err("an extension that no type is known for, so nothing could be accepted by it. Write a type's own.".into()),
+        }
     } else {
         Err("neither an extension, a type nor a wildcard. Write \".jpg\", \"image/png\" or \"image/*\".".into())
     }

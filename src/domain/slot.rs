@@ -62,6 +62,9 @@ pub struct Policy {
     pub public: bool,
     /// Whether extension, declared type and bytes must all agree.
     pub strict_match: bool,
+    /// Whether content that a browser may execute is taken, where `accept` names its type.
+    #[serde(default)]
+    pub allow_active_content: bool,
     /// Bounds over all owners of a tenant.
     #[serde(default)]
     pub per_tenant: TenantLimits,
@@ -148,6 +151,7 @@ impl Default for Policy {
             disposition: Disposition::Attachment,
             public: false,
             strict_match: false,
+            allow_active_content: false,
             per_tenant: TenantLimits::default(),
             token: TokenLimits::default(),
         }
