@@ -25,7 +25,15 @@ const HTML_TAGS: &[&str] = &[
 
 /// Tags that Markdown has no use for: a text that holds one is a page.
 const PAGE_TAGS: [&[u8]; 9] = [
-    b"<html", b"<head", b"<body", b"<script", b"<style", b"<iframe", b"<form", b"<object", b"<!doctype",
+    b"<html",
+    b"<head",
+    b"<body",
+    b"<script",
+    b"<style",
+    b"<iframe",
+    b"<form",
+    b"<object",
+    b"<!doctype",
 ];
 
 pub fn is_blank(byte: u8) -> bool {
@@ -121,10 +129,9 @@ fn root(sample: &Sample, text: &[u8], name: &str, declared: bool, typed: bool) -
 fn svg(sample: &Sample, text: &[u8]) -> Finding {
     let reached = sample.head.len() as u64;
     let all = sample.is_whole()
-        || sample
-            .more
-            .iter()
-            .any(|piece| piece.offset <= reached && piece.offset + piece.bytes.len() as u64 >= sample.size);
+        || sample.more.iter().any(|piece| {
+            piece.offset <= reached && piece.offset + piece.bytes.len() as u64 >= sample.size
+        });
     let runs = guard::runs(text) || sample.more.iter().any(|piece| guard::runs(piece.bytes));
     Finding {
         active: runs || !all,
@@ -208,7 +215,10 @@ pub fn has_tags(text: &[u8]) -> bool {
     memchr_iter(b'<', text).any(|at| {
         let inner = text[at + 1..].strip_prefix(b"/").unwrap_or(&text[at + 1..]);
         let len = name_len(&inner[..inner.len().min(16)]);
-        let closed = matches!(inner.get(len), Some(b'>' | b'/' | b' ' | b'\n' | b'\r' | b'\t'));
+        let closed = matches!(
+            inner.get(len),
+            Some(b'>' | b'/' | b' ' | b'\n' | b'\r' | b'\t')
+        );
         closed
             && std::str::from_utf8(&inner[..len])
                 .is_ok_and(|name| is_html(&name.to_ascii_lowercase()))

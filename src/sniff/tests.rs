@@ -6,7 +6,7 @@ use super::*;
 use crate::domain::media::Accept;
 use crate::domain::media::{self, DOCM, DOCX, PPTX, XLSB, XLSM, XLSX};
 use crate::domain::slot::Policy;
-use crate::domain::verdict::{Confidence, Flag, Declared, Facts, Reason, Verdict, judge};
+use crate::domain::verdict::{Confidence, Declared, Facts, Flag, Reason, Verdict, judge};
 
 fn whole(bytes: &[u8]) -> Finding {
     sniff(bytes, &[], bytes.len() as u64)
@@ -574,7 +574,11 @@ fn a_large_archive_is_judged_by_head_and_tail() {
     let head = &docx[..65_536];
     let wanted = next_read(head, &[], size).unwrap();
     assert_eq!(wanted, size - 65_536..size);
-    assert_eq!(next_read(&docx, &[], size), None, "the head is all there is");
+    assert_eq!(
+        next_read(&docx, &[], size),
+        None,
+        "the head is all there is"
+    );
     let tail = [piece(&docx, wanted)];
     assert_eq!(next_read(head, &tail, size), None);
     assert_eq!(sniff(head, &tail, size).media_type, Some(DOCX));

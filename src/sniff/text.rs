@@ -29,8 +29,12 @@ fn decode(head: &[u8], whole: bool) -> Option<(Cow<'_, [u8]>, bool)> {
     let (text, legacy) = match head {
         [0xFF, 0xFE, rest @ ..] => (utf16(rest, u16::from_le_bytes)?, false),
         [0xFE, 0xFF, rest @ ..] => (utf16(rest, u16::from_be_bytes)?, false),
-        [0, second, 0, fourth, ..] if *second != 0 && *fourth != 0 => (utf16(head, u16::from_be_bytes)?, false),
-        [first, 0, third, 0, ..] if *first != 0 && *third != 0 => (utf16(head, u16::from_le_bytes)?, false),
+        [0, second, 0, fourth, ..] if *second != 0 && *fourth != 0 => {
+            (utf16(head, u16::from_be_bytes)?, false)
+        }
+        [first, 0, third, 0, ..] if *first != 0 && *third != 0 => {
+            (utf16(head, u16::from_le_bytes)?, false)
+        }
         _ => {
             let text = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
             let legacy = !is_utf8(text, whole);

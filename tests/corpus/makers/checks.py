@@ -23,8 +23,14 @@ CONTAINER = {
     "ogv": "ogg", "ogg": "ogg", "opus": "ogg", "wmv": "asf", "mpg": "mpeg", "ts": "mpegts", "mp3": "mp3", "wav": "wav", "flac": "flac", "aac": "aac", "aiff": "aiff", "amr": "amr",
 }  # fmt: skip
 OOXML = {"docx": "word/document.xml", "xlsx": "xl/workbook.xml", "pptx": "ppt/presentation.xml"}
+# The content type of the part that makes a package what it is.
+VARIANT = {
+    "docm": "ms-word.document.macroEnabled.main", "xlsm": "ms-excel.sheet.macroEnabled.main", "pptm": "ms-powerpoint.presentation.macroEnabled.main",
+    "dotx": "wordprocessingml.template.main", "xltx": "spreadsheetml.template.main", "potx": "presentationml.template.main", "ppsx": "presentationml.slideshow.main",
+}  # fmt: skip
 MIMETYPE = {
     "odt": "application/vnd.oasis.opendocument.text", "ods": "application/vnd.oasis.opendocument.spreadsheet", "odp": "application/vnd.oasis.opendocument.presentation", "epub": "application/epub+zip",
+    "ott": "application/vnd.oasis.opendocument.text-template", "odg": "application/vnd.oasis.opendocument.graphics",
 }  # fmt: skip
 STREAM = {"doc": ["WordDocument"], "xls": ["Workbook", "Book"], "ppt": ["PowerPoint Document"]}
 MAGIC = {
@@ -61,6 +67,11 @@ def examine(kind, path, producer):
             return film(kind, path)
         case _ if kind in OOXML:
             return ooxml(kind, path)
+        case _ if kind in VARIANT:
+            with zipfile.ZipFile(path) as archive:
+                demand(archive.testzip() is None)
+                demand(VARIANT[kind] in archive.read("[Content_Types].xml").decode("utf-8", "replace"))
+            return "zipfile"
         case _ if kind in MIMETYPE:
             with zipfile.ZipFile(path) as archive:
                 demand(archive.testzip() is None)
@@ -93,8 +104,8 @@ def examine(kind, path, producer):
             run("zstd", "-q", "-t", path)
             return "zstd"
         case "7z":
-            run("bsdtar", "-tf", path) if "hon" not in path.name else demand("7-zip" in magic(path))
-            return "libarchive"
+            run("7zz", "t", "-psecret", path) if producer != "7zip" else run("bsdtar", "-tf", path)
+            return "7-Zip" if producer != "7zip" else "libarchive"
         case "tar":
             demand(path.read_bytes()[:2] != b"\x1f\x8b")
             with tarfile.open(path, "r:") as archive:

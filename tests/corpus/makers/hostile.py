@@ -3,7 +3,7 @@
 The judge itself renames every honest file to every other kind and cuts them short; what
 is here is derived from honest files of the corpus and written beside them. Each has a
 line in hostile.tsv: path, the kinds under which it must be refused (`*`: all, `!a,b`: all
-but these), what it is.
+but these, `flag=x`: it may be taken, and the finding has this flag), what it is.
 """
 
 import io
@@ -106,7 +106,7 @@ def pictures(liars, specimen):
             continue
         if kind == "png":
             huge = png(2**31 - 1, 2**31 - 1)
-            liars.add("huge.png", huge, "*" if False else "!png", "2 147 483 647 pixels square (dimensions are the image limits' business)")
+            liars.add("huge.png", huge, "!png", "2 147 483 647 pixels square (dimensions are the image limits' business)")
             liars.add("over.png", png(2**31, 1), "*", "wider than PNG allows")
         else:
             for name, size in (("small", 4), ("large", 2**31), ("zero", 0)):
@@ -163,7 +163,7 @@ def polyglots(liars, specimen):
         liars.add("junk-2k.pdf", b"A" * 2000 + b"\n" + pdf, "!" + TEXTUAL, "2 000 bytes before the header")
         liars.add("html-before.pdf", page + pdf, "!" + TEXTUAL, "a page before the header")
         liars.add("js-before.pdf", b"alert(1);/*\n" + pdf + b"\n*/", "!" + TEXTUAL, "script before the header")
-        liars.add("mz-before.pdf", b"MZ" + bytes(62) + pdf, "*", "a program's header before the PDF's")
+        liars.add("mz-before.pdf", b"MZ" + bytes(62) + pdf, "!exe", "a program's header before the PDF's")
     for name, data in (
         ("html", b"<html><!-- %PDF-1.7 -->" + SCRIPT), ("sh", b"#!/bin/sh\n# %PDF-1.4\nid\n"), ("bare", b"%PDF-"), ("script", b"%PDF-1.7\n" + SCRIPT), ("php", b"%PDF-1.7\n" + PHP), ("version", b"%PDF-x" + SCRIPT),
     ):  # fmt: skip
@@ -180,14 +180,14 @@ def archives(liars, specimen):
     liars.add("types-prefix.docx", b"PK\x03\x04\x14\0\0\0\0\0" + bytes(16) + b"\x13\0\0\0[Content_Types].xml" + bytes(40), "*", "a member's header without an archive")
     liars.add("mimetype-prefix.epub", b"PK\x03\x04\x14\0\0\0\0\0" + bytes(16) + b"\x08\0\0\0mimetypeapplication/epub+zip", "*", "58 bytes of an EPUB")
     if docx:
-        liars.add("evil-exe.docx", rezipped(docx, [("word/evil.exe", b"MZ" + bytes(300))]), "*!zip" if False else "docx,xlsx,pptx,jar,epub", "a document that holds a program")
+        liars.add("evil-exe.docx", rezipped(docx, [("word/evil.exe", b"MZ" + bytes(300))]), "docx,xlsx,pptx,jar,epub", "a document that holds a program")
         liars.add("script.docx", rezipped(docx, [("word/run.js", b"WScript.Shell")]), "docx,xlsx,pptx,jar,epub", "a document that holds a script")
         types = zipfile.ZipFile(io.BytesIO(docx)).read("[Content_Types].xml")
         macro = types.replace(b"application/vnd.openxmlformats-officedocument.wordprocessingml.document.main+xml", b"application/vnd.ms-word.document.macroEnabled.main+xml")
         liars.add("macros.docx", rezipped(docx, [("[Content_Types].xml", macro), ("word/vbaProject.bin", b"\xd0\xcf\x11\xe0" + bytes(600))], ["[Content_Types].xml"]), "docx,xlsx,pptx,zip", "a document with macros")
         liars.add("project.docx", rezipped(docx, [("word/vbaProject.bin", b"\xd0\xcf\x11\xe0" + bytes(600))]), "docx,xlsx,pptx,zip", "a macro project in a document that denies it")
         liars.add("template.docx", rezipped(docx, [("[Content_Types].xml", types.replace(b"document.main+xml", b"template.main+xml"))], ["[Content_Types].xml"]), "docx,xlsx,pptx", "a template")
-        liars.add("escape.docx", rezipped(docx, [("../../evil.txt", b"words")]), "docx,xlsx,pptx", "a member outside the archive's folder")
+        liars.add("escape.docx", rezipped(docx, [("../../evil.txt", b"words")]), "flag=path-escape", "a member outside the archive's folder")
         liars.add("no-types.docx", rezipped(docx, without=["[Content_Types].xml"]), "docx,xlsx,pptx", "no [Content_Types].xml")
         liars.add("cut.docx", docx[: len(docx) // 2], "*", "half a document")
         liars.add("no-directory.docx", docx[:-22], "*", "no end of central directory")
@@ -196,20 +196,22 @@ def archives(liars, specimen):
         liars.add("jar-in.docx", rezipped(docx, [("META-INF/MANIFEST.MF", b"Manifest-Version: 1.0\r\nMain-Class: A\r\n\r\n"), ("A.class", b"\xca\xfe\xba\xbe\0\0\0\x34" + bytes(60))]), "docx", "a document that runs as a Java archive")
         liars.add("jar.zip", jar, "docx,xlsx,epub,png", "a Java archive called a ZIP (zip takes what is built on it)")
     if odt:
-        liars.add("mimetype-late.odt", rezipped(odt, [("mimetype", b"application/vnd.oasis.opendocument.text")], ["mimetype"])[:0] or zipped([("content.xml", b"<a/>"), ("notes/mimetype", b"application/vnd.oasis.opendocument.text")]), "!zip", "a mimetype that is not the archive's")
+        liars.add("mimetype-late.odt", zipped([("content.xml", b"<a/>"), ("notes/mimetype", b"application/vnd.oasis.opendocument.text")]), "!zip", "a mimetype that is not the archive's")
         liars.add("other-mimetype.odt", zipped([("mimetype", b"application/x-evil")], zipfile.ZIP_STORED), "!zip", "a mimetype nobody knows")
     apk = zipped([("AndroidManifest.xml", b"\3\0\x08\0" + bytes(80)), ("classes.dex", b"dex\n035\0" + bytes(80)), ("META-INF/MANIFEST.MF", b"Manifest-Version: 1.0\r\n\r\n")])
     liars.add("app.zip", apk, "docx,xlsx,pptx,odt,epub,png,jar", "an Android app")
     liars.add("app.docx", apk, "docx,xlsx,pptx,odt,epub,png,jar", "an Android app called a document")
     for name, member in (("slash", "../evil.txt"), ("absolute", "/etc/cron.d/evil"), ("backslash", "..\\..\\evil.txt"), ("drive", "C:\\evil.txt"), ("inner", "a/../../evil.txt")):
         liars.add(f"escape-{name}.zip", zipped([(member, b"words")]), "docx,xlsx,pptx,odt,epub,jar,png", "a member outside the archive's folder")
-    liars.add("bomb.docx", zipped([("[Content_Types].xml", bytes(9_000_000)), ("word/document.xml", bytes(9_000_000))]), "*!zip" if False else "docx,xlsx,pptx,odt,epub,jar", "unpacks to a thousand times its size")
+        liars.add(f"escape-{name}-flagged.zip", zipped([(member, b"words")]), "flag=path-escape", "a member outside the archive's folder")
+    liars.add("bomb.docx", zipped([("[Content_Types].xml", bytes(9_000_000)), ("word/document.xml", bytes(9_000_000))]), "flag=bomb-ratio", "unpacks to a thousand times its size")
     liars.add("encrypted.docx", encrypted_zip(), "docx,xlsx,pptx,odt,epub,jar", "an encrypted archive called a document")
+    liars.add("encrypted-flagged.zip", encrypted_zip(), "flag=encrypted", "an encrypted archive")
     liars.add("end-only.zip", b"PK\5\6" + bytes(17), "*", "one byte short of an empty archive")
     liars.add("local-only.zip", b"PK\3\4" + SCRIPT, "*", "a ZIP's first letters before script")
     liars.add("counts.zip", zipped([("a", b"a")])[:-14] + struct.pack("<HHIIH", 60000, 60000, 46, 35, 0), "*", "a directory that is too short for its count")
     for kind, data in (("gz", b"\x1f\x8b\x08\0" + SCRIPT), ("7z", b"7z\xbc\xaf\x27\x1c" + SCRIPT), ("bz2", b"BZh9" + SCRIPT), ("xz", b"\xfd7zXZ\0" + SCRIPT), ("zst", b"\x28\xb5\x2f\xfd" + SCRIPT), ("rar", b"Rar!\x1a\7\0" + SCRIPT), ("rar", b"Rar!\x1a\7\1\0" + SCRIPT)):
-        liars.add(f"magic-script{len(data)}.{kind}", data, "*", "an archive's magic number before script")
+        liars.add(f"magic-script{len(data)}.{kind}", data, "!" + TEXTUAL if textual(data) else "*", "an archive's magic number before script")
     liars.add("ustar.tar", bytes(257) + b"ustar\x0000" + bytes(300), "*", "ustar without a checksum")
     liars.add("script-ustar.tar", SCRIPT + bytes(257 - len(SCRIPT)) + b"ustar\x0000" + bytes(300), "*", "script before ustar")
     for kind, stream in (("doc", "WordDocument"), ("xls", "Workbook"), ("ppt", "PowerPoint Document")):

@@ -10,6 +10,7 @@ ROOTS = (
     "/usr/lib",
     "/usr/local/go",
     "/usr/local/lib",
+    "/usr/local/share",
     "/opt",
     sys.prefix,
     sys.base_prefix,
@@ -68,7 +69,7 @@ def of_the_machine(shelf):
             except OSError:
                 continue
             project = os.path.dirname(path)
-            if whole in prints or per_project.get(project, 0) >= FROM_ONE or not agreed(kind, path):
+            if whole in prints or per_project.get(project, 0) >= (9 if kind == "exe" else FROM_ONE) or not agreed(kind, path):
                 continue
             prints.add(whole)
             per_project[project] = per_project.get(project, 0) + 1

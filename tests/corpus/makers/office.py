@@ -1,10 +1,10 @@
 """Documents: LibreOffice, pandoc, Gnumeric, the Python libraries for OOXML, ODF, EPUB, RTF and PDF."""
 
 import io
-import shutil
 from itertools import count
 
 from . import maker, prose, rows, run
+from .seeds import picture
 
 _desks = count()
 
@@ -41,14 +41,18 @@ def writer(shelf):
         sources += [page, rich]
     pictured = shelf.scratch / "pictured.odt"
     run("pandoc", "-o", pictured, "-f", "markdown", stdin=f"# Picture\n\n![p]({shelf.seeds}/p4.png)\n\n![q]({shelf.seeds}/p6.png)\n".encode())
-    for at in range(11):
+    for at in range(15):
         words = shelf.scratch / f"words{at}.txt"
-        words.write_text(prose(f"w{at}", 20 * 3 ** min(at, 6)) + "\n")
+        words.write_text(prose(f"w{at}", 20 * 3 ** (at % 7)) + "\n")
         if at not in (0, 9):
             plain = shelf.scratch / f"words{at}.odt"
             run("pandoc", "-f", "markdown", words, "-o", plain)
             sources.append(plain)
     sources.append(pictured)
+    for kind, form in (
+        ("docm", "docm:MS Word 2007 XML VBA"), ("dotx", "dotx:MS Word 2007 XML Template"), ("ott", "ott:writer8_template"),
+    ):
+        soffice(shelf, kind, sources[:4], form)
     for kind, form in WRITER.items():
         few = sources if kind in ("docx", "doc", "odt", "rtf") else sources[:8]
         soffice(shelf, kind, few, form)
@@ -61,20 +65,23 @@ def calc(shelf):
         table = shelf.scratch / f"sheet{at}.csv"
         table.write_text("\n".join(",".join(map(str, row)) for row in rows(f"c{at}", 3 + at * at * 3, 2 + at % 6)) + "\n")
         sources.append(table)
+    for kind, form in (("xlsm", "xlsm:Calc MS Excel 2007 VBA XML"), ("xltx", "xltx:Calc MS Excel 2007 XML Template")):
+        soffice(shelf, kind, sources[:4], form)
     for kind, form in CALC.items():
         soffice(shelf, kind, sources if kind in ("xlsx", "xls", "ods") else sources[:6], form)
 
 
 @maker("libreoffice-impress", "soffice")
 def impress(shelf):
-    import pptx
-
     sources = []
     for at in range(20):
         deck = shelf.scratch / f"deck{at}.pptx"
         slides_of(at, shelf).save(deck)
         sources.append(deck)
-    assert pptx
+    for kind, form in (
+        ("pptm", "pptm:Impress MS PowerPoint 2007 XML VBA"), ("potx", "potx:Impress MS PowerPoint 2007 XML Template"), ("ppsx", "ppsx:Impress MS PowerPoint 2007 XML AutoPlay"), ("odg", "odg:impress8_draw"),
+    ):
+        soffice(shelf, kind, sources[:4], form)
     for kind, form in IMPRESS.items():
         soffice(shelf, kind, sources if kind in ("pptx", "ppt", "odp") else sources[:5], form)
 
@@ -107,6 +114,14 @@ def by_python_pptx(shelf):
 def by_python_docx(shelf):
     from docx import Document
 
+    # More pictures than the head holds, and a directory of many members.
+    album = Document()
+    for at in range(120):
+        noise = shelf.scratch / f"noise{at}.png"
+        picture(40, 30, f"album{at}").save(noise)
+        album.add_picture(str(noise))
+    shelf.make("docx", "album", album.save)
+
     for at in range(8):
         paper = Document()
         paper.add_heading(prose(f"h{at}", 4), at % 4)
@@ -136,9 +151,17 @@ def by_openpyxl(shelf):
         shelf.make("xlsx", f"b{at}", lambda path: book.save(path))
 
 
-@maker("xlsxwriter", "soffice")
+@maker("xlsxwriter")
 def by_xlsxwriter(shelf):
     import xlsxwriter
+
+    def sheets(path):
+        book = xlsxwriter.Workbook(str(path))
+        for at in range(300):
+            book.add_worksheet(f"Sheet with a long name {at}").write(0, 0, at)
+        book.close()
+
+    shelf.make("xlsx", "sheets", sheets)
 
     for at in range(8):
         def write(path):
@@ -151,7 +174,6 @@ def by_xlsxwriter(shelf):
                 sheet.insert_image("H2", str(shelf.seeds / "p0.png"))
             book.close()
         shelf.make("xlsx", f"b{at}", write)
-    # Excel's own formula language is not needed for macros to count: a project is enough.
 
 
 @maker("xlwt")
@@ -392,8 +414,3 @@ def by_librsvg(shelf):
     for kind in ("svg", "pdf", "png", "ps", "eps"):
         for zoom in ("0.5", "1", "2"):
             shelf.make(kind, f"z{zoom}", lambda path: run("rsvg-convert", "-f", kind, "-z", zoom, "-o", path, source))
-
-
-def keep(shelf, kind, name, source):
-    """A copy under its own name, for makers that write into folders."""
-    shelf.make(kind, name, lambda path: shutil.move(source, path))

@@ -29,7 +29,7 @@ def film_by_ffmpeg(shelf):
             ("faststart", [*H264, *AAC, "-movflags", "+faststart"]),
             ("fragmented", [*H264, *AAC, "-movflags", "frag_keyframe+empty_moov+default_base_moof"]),
             ("silent", [*H264, "-an"]),
-            ("hevc", ["-c:v", "libx265", "-x265-params", "log-level=none", "-preset", "ultrafast", "-tag:v", "hvc1", *AAC]),
+            ("hevc", ["-c:v", "libx265", "-x265-params", "log-level=none", "-preset", "ultrafast", "-tag:v", "hvc1", *AAC, *(["-f", "mp4"] if kind == "m4v" else [])]),
             ("titled", [*H264, *AAC, "-metadata", "title=A title", "-metadata", "comment=words"]),
         ):
             shelf.make(kind, name, lambda path: ffmpeg(path, *both, *how))
@@ -44,7 +44,7 @@ def film_by_ffmpeg(shelf):
         ("ipod", [*H264, *AAC, "-f", "ipod"]),
         ("subtitles-free", [*H264, "-c:a", "libmp3lame"]),
     ):
-        shelf.make("mp4", name, lambda path: ffmpeg(path, *both, *how)) if name not in ("ipod",) else shelf.make("m4v", name, lambda path: ffmpeg(path, *both, *how))
+        shelf.make("m4v" if name == "ipod" else "mp4", name, lambda path: ffmpeg(path, *both, *how))
     for name, how in (
         ("prores", ["-c:v", "prores_ks", "-c:a", "pcm_s16le"]),
         ("mjpeg", ["-c:v", "mjpeg", "-q:v", "9", "-c:a", "pcm_s16be"]),
@@ -85,6 +85,10 @@ def film_by_ffmpeg(shelf):
     shelf.make("webm", "cues-first", lambda path: ffmpeg(path, *FILM, *VP9, "-cues_to_front", "1"))
     for sound in ("libvorbis", "libopus"):
         shelf.make("weba", sound, lambda path: ffmpeg(path, *TONE, "-c:a", sound, "-f", "webm"))
+    # Their index lies behind more than the head.
+    for kind in ("mp4", "mov", "3gp", "mkv", "avi", "webm"):
+        codec = VP8[:2] + ["-deadline", "realtime", "-cpu-used", "8", "-b:v", "2M"] if kind == "webm" else [*MPEG4, "-q:v", "2"]
+        shelf.make(kind, "long", lambda path: ffmpeg(path, "-f", "lavfi", "-i", "testsrc2=size=176x144:rate=10:duration=4", *codec))
     shelf.make("mkv", "live", lambda path: ffmpeg(path, *FILM, *H264, "-f", "matroska", "-live", "1"))
     shelf.make("mkv", "sound", lambda path: ffmpeg(path, *TONE, "-c:a", "flac"))
 
@@ -104,6 +108,10 @@ def sound_by_ffmpeg(shelf):
         ("bare-48k", ["-id3v2_version", "0", "-ar", "48000", "-b:a", "320k"]),
     ):
         shelf.make("mp3", name, lambda path: ffmpeg(path, *TONE, "-c:a", "libmp3lame", *how))
+    noise = shelf.scratch / "noise.wav"
+    ffmpeg(noise, "-f", "lavfi", "-i", "anoisesrc=duration=1.5:seed=5", "-ac", "2")
+    for kind, how in (("wav", []), ("flac", []), ("m4a", ["-c:a", "alac"]), ("mp3", ["-b:a", "320k"]), ("ogg", ["-c:a", "libvorbis", "-q:a", "9"]), ("aiff", []), ("aac", ["-b:a", "320k"])):
+        shelf.make(kind, "long", lambda path: ffmpeg(path, "-i", noise, *how))
     cover = shelf.seeds / "p6.png"
     shelf.make("mp3", "cover", lambda path: ffmpeg(path, *TONE, "-i", cover, "-map", "0", "-map", "1", "-c:a", "libmp3lame", "-c:v", "png", "-id3v2_version", "3"))
     for name, how in (
@@ -117,11 +125,10 @@ def sound_by_ffmpeg(shelf):
         shelf.make("opus", rate, lambda path: ffmpeg(path, *TONE, "-c:a", "libopus", "-b:a", rate))
     for name, how in (("plain", []), ("deep", ["-sample_fmt", "s32"]), ("mono", ["-ac", "1", "-ar", "8000"]), ("titled", ["-metadata", "title=T"]), ("best", ["-compression_level", "12"])):
         shelf.make("flac", name, lambda path: ffmpeg(path, *TONE, *how))
-    for name, how in (("plain", []), ("mono", ["-ac", "1"]), ("low", ["-ar", "16000", "-b:a", "20k"]), ("high", ["-ar", "48000", "-ac", "2", "-b:a", "128k"]), ("six", ["-ac", "6"]), ("tagged", ["-write_id3v2", "1", "-metadata", "title=T"]), ("mpeg2", ["-write_mpeg2", "1"]), ("half", ["-ar", "22050"])):
+    for name, how in (("plain", []), ("mono", ["-ac", "1"]), ("low", ["-ar", "16000", "-b:a", "20k"]), ("high", ["-ar", "48000", "-ac", "2", "-b:a", "128k"]), ("six", ["-ac", "6"]), ("tagged", ["-write_id3v2", "1", "-metadata", "title=T"]), ("mpeg2", ["-write_mpeg2", "1"]), ("half", ["-ar", "22050"]), ("fast", ["-aac_coder", "fast"]), ("twelve", ["-ar", "12000", "-b:a", "16k"]), ("ninety-six", ["-ar", "96000"]), ("no-tns", ["-aac_tns", "0", "-aac_is", "0"])):
         shelf.make("aac", name, lambda path: ffmpeg(path, *TONE, "-c:a", "aac", *how))
     for name, how in (("s16", []), ("s24", ["-c:a", "pcm_s24be"]), ("aifc", ["-c:a", "pcm_s16le"]), ("f32", ["-c:a", "pcm_f32be"]), ("titled", ["-write_id3v2", "1", "-metadata", "title=T"])):
         shelf.make("aiff", name, lambda path: ffmpeg(path, *TONE, *how))
-    shelf.make("amr", "plain", lambda path: ffmpeg(path, *TONE, "-ar", "8000", "-ac", "1", "-c:a", "libopencore_amrnb"))
 
 
 @maker("ffmpeg-pictures", "ffmpeg")
@@ -285,10 +292,10 @@ def by_mutagen(shelf):
         tags.save(path, v2_version=version, padding=lambda _: padding)
 
     for version in (3, 4):
-        for name, picture, padding in (("short", b"", 0), ("padded", b"", 5000), ("cover", cover, 100), ("late", cover * 6, 40000)):
+        for name, picture, padding in (("short", b"", 0), ("padded", b"", 5000), ("cover", cover, 100), ("late", cover + bytes(90_000), 40000)):
             shelf.make("mp3", f"id3v2{version}-{name}", lambda path: tagged(path, bare, version, picture, padding))
     shelf.make("aac", "id3", lambda path: tagged(path, adts, 4))
-    shelf.make("flac", "id3", lambda path: tagged(path, plain, 4)) if False else None
+    shelf.make("flac", "id3", lambda path: tagged(path, plain, 4))
 
     def song_tags(path, **fields):
         shutil.copyfile(song, path)

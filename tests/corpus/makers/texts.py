@@ -26,6 +26,9 @@ def by_csv(shelf):
     shelf.write("csv", "utf16", text.getvalue().encode("utf-16"))
     shelf.write("csv", "latin1", text.getvalue().encode("latin-1", "replace"))
     shelf.write("csv", "quotes", 'name,note\r\n"O""Neill","line one\nline two, <b>bold</b>"\r\n')
+    text = io.StringIO()
+    csv.writer(text).writerows(rows("long", 6000))
+    shelf.write("csv", "long", text.getvalue())
     shelf.write("csv", "one-column", "id\n1\n2\n3\n")
 
 
@@ -50,6 +53,7 @@ def by_json(shelf):
         shelf.write("json", f"pretty{at}", json.dumps(value, indent=2 + at % 3, ensure_ascii=False))
     for name, value in (("list", [1, 2, {"a": None}]), ("empty", {}), ("nothing", []), ("markup", {"html": "<script>1</script>"}), ("deep", eval("[" * 40 + "]" * 40))):
         shelf.write("json", name, json.dumps(value))
+    shelf.write("json", "long", json.dumps([nested(f"long{n}", 4) for n in range(3000)], ensure_ascii=False))
     shelf.write("json", "lines", "\r\n  \t{\n}\r\n")
     shelf.write("json", "bom", b"\xef\xbb\xbf" + json.dumps({"a": 1}).encode())
 

@@ -11,7 +11,7 @@ pub struct Kind {
     pub name: String,
     /// Its media type; `None`: only a liar.
     pub media_type: Option<String>,
-    /// Browsers run it.
+    /// Browsers run it, so it needs leave.
     pub active: bool,
     /// The kinds that may rightly be taken where this one is declared.
     pub holds: BTreeSet<String>,
@@ -67,6 +67,8 @@ pub struct Liar {
     pub path: String,
     /// The kinds under which it must be refused.
     pub refused: Vec<usize>,
+    /// The flag its finding must have, when it may be taken.
+    pub flag: Option<String>,
     pub what: String,
     pub bytes: Vec<u8>,
 }
@@ -121,6 +123,7 @@ impl Corpus {
             liars.push(Liar {
                 path: path.to_owned(),
                 refused: selected(refused, &kinds),
+                flag: refused.strip_prefix("flag=").map(str::to_owned),
                 what: what.to_owned(),
                 bytes: bytes(path)?,
             });
@@ -184,7 +187,7 @@ fn kinds(text: &str) -> Vec<Kind> {
         .collect()
 }
 
-/// `*`: all kinds; `!a,b`: all but these; `a,b`: these.
+/// `*`: all kinds; `!a,b`: all but these; `a,b`: these; `flag=x`: none.
 fn selected(words: &str, kinds: &[Kind]) -> Vec<usize> {
     let (names, but) = match words.strip_prefix('!') {
         Some(names) => (names, true),

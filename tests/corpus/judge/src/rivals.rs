@@ -67,13 +67,31 @@ fn named(name: &str) -> String {
     known.to_owned()
 }
 
+/// Other programs share the machine: the quickest of five rounds is the detector's own
+/// time for a file.
+fn best<T>(mut round: impl FnMut() -> T) -> (Duration, T) {
+    let mut timed = || {
+        let began = Instant::now();
+        let result = round();
+        (began.elapsed(), result)
+    };
+    let mut fastest = timed();
+    for _ in 0..4 {
+        let again = timed();
+        if again.0 < fastest.0 {
+            fastest = again;
+        }
+    }
+    fastest
+}
+
 fn each(name: &'static str, files: &[&[u8]], detect: impl Fn(&[u8]) -> Answer) -> Run {
-    let began = Instant::now();
-    let answers = files.iter().map(|bytes| detect(bytes)).collect();
+    let (times, answers): (Vec<Duration>, Vec<Answer>) =
+        files.iter().map(|bytes| best(|| detect(bytes))).unzip();
     Run {
         name,
         answers,
-        took: began.elapsed(),
+        took: times.iter().sum(),
     }
 }
 
@@ -174,12 +192,53 @@ pub fn compare(corpus: &Corpus) {
             files.len(),
         );
     }
-    let began = Instant::now();
-    let found: Vec<_> = files.iter().map(|bytes| ours::look(bytes)).collect();
-    let took = began.elapsed();
+    let (times, found): (Vec<Duration>, Vec<_>) =
+        files.iter().map(|bytes| best(|| ours::look(bytes))).unzip();
+    let took = times.iter().sum();
     let tally = own(corpus, &found);
     let read: Vec<usize> = found.iter().map(|(_, read)| *read).collect();
     print_line("Putgate", &tally, &read, took, files.len());
+    println!("Putgate, µs a file by kind: {}", by_kind(corpus));
+    println!("Putgate, µs, the slowest files: {}", slowest(corpus));
+}
+
+/// The files that cost most.
+fn slowest(corpus: &Corpus) -> String {
+    let honest = corpus.honest.iter().map(|file| (&file.path, &file.bytes));
+    let liars = corpus.liars.iter().map(|file| (&file.path, &file.bytes));
+    let mut costs: Vec<(u128, &str)> = honest
+        .chain(liars)
+        .map(|(path, bytes)| (best(|| ours::look(bytes)).0.as_micros(), path.as_str()))
+        .collect();
+    costs.sort_by(|left, right| right.cmp(left));
+    let words: Vec<String> = costs[..costs.len().min(6)]
+        .iter()
+        .map(|(cost, path)| format!("{path} {cost}"))
+        .collect();
+    words.join(", ")
+}
+
+/// The mean of each kind of honest file, the slowest first.
+fn by_kind(corpus: &Corpus) -> String {
+    let mut kinds: Vec<(u128, &str)> = (0..corpus.kinds.len())
+        .filter_map(|at| {
+            let files: Vec<&[u8]> = corpus
+                .honest
+                .iter()
+                .filter(|file| file.kind == at)
+                .map(|file| &file.bytes[..])
+                .collect();
+            let took: Duration = files.iter().map(|bytes| best(|| ours::look(bytes)).0).sum();
+            let mean = took.as_micros().checked_div(files.len() as u128)?;
+            Some((mean, corpus.kinds[at].name.as_str()))
+        })
+        .collect();
+    kinds.sort_by(|left, right| right.cmp(left));
+    let words: Vec<String> = kinds
+        .iter()
+        .map(|(mean, name)| format!("{name} {mean}"))
+        .collect();
+    words.join(", ")
 }
 
 #[derive(Default)]
@@ -248,7 +307,7 @@ fn own(corpus: &Corpus, found: &[(corpus_judge::domain::verdict::Finding, usize)
         .iter()
         .map(|kind| {
             let accept = kind.media_type.as_deref().unwrap_or("application/x-none");
-            [ours::slot(accept, kind.active), ours::slot(accept, false)]
+            [ours::slot(accept, true), ours::slot(accept, false)]
         })
         .collect();
     count(corpus, |index, at| {

@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
+use serde_json::json;
+
 use crate::corpus::{Corpus, Kind};
 use crate::ours::{accepts, look, slot};
 use corpus_judge::domain::slot::Policy;
@@ -30,7 +32,8 @@ struct Row {
     excused: usize,
 }
 
-/// The slots that take one kind each: by extension and by media type.
+/// The slots that take one kind each: by extension and by media type, active content too,
+/// so that nothing but the type decides.
 struct Slots {
     by_extension: Policy,
     by_type: Policy,
@@ -44,8 +47,8 @@ impl Slots {
         let media_type = kind.media_type.as_deref()?;
         let extension = format!(".{}", kind.name);
         Some(Self {
-            by_extension: slot(&extension, kind.active),
-            by_type: slot(media_type, kind.active),
+            by_extension: slot(&extension, true),
+            by_type: slot(media_type, true),
             name: format!("file{extension}"),
             careful: slot(&extension, false),
         })
@@ -54,7 +57,7 @@ impl Slots {
 
 struct Bench<'a> {
     corpus: &'a Corpus,
-    slots: Vec<Option<Slots>>,
+    slots: &'a [Option<Slots>],
     rows: Vec<Row>,
     wrong: Vec<String>,
 }
@@ -84,7 +87,8 @@ impl Bench<'_> {
             let own = file.path.rsplit('/').next().unwrap_or_default();
             let size = file.bytes.len();
             for at in 0..self.corpus.kinds.len() {
-                let Some(slots) = &self.slots[at] else {
+                let slots = self.slots;
+                let Some(slots) = &slots[at] else {
                     continue;
                 };
                 let declared = &self.corpus.kinds[at];
@@ -97,6 +101,12 @@ impl Bench<'_> {
                         && self.note("refused", &file.path, at, &finding, "")
                     {
                         self.rows[at].refused += 1;
+                    }
+                    if declared.active
+                        && accepts(&slots.careful, own, size, &finding)
+                        && self.note("unasked", &file.path, at, &finding, "active content")
+                    {
+                        self.rows[at].taken += 1;
                     }
                 } else if !declared.may_hold(&self.corpus.kinds[file.kind]) {
                     let renamed = accepts(&slots.by_extension, &slots.name, size, &finding);
@@ -123,7 +133,8 @@ impl Bench<'_> {
                 let bytes = &file.bytes[..length];
                 let (finding, _) = look(bytes);
                 for at in 0..self.corpus.kinds.len() {
-                    let Some(slots) = &self.slots[at] else {
+                    let slots = self.slots;
+                    let Some(slots) = &slots[at] else {
                         continue;
                     };
                     if self.corpus.kinds[at].is_text() {
@@ -145,8 +156,15 @@ impl Bench<'_> {
     fn hostile(&mut self) {
         for liar in &self.corpus.liars {
             let (finding, _) = look(&liar.bytes);
+            if let Some(flag) = &liar.flag
+                && !finding.flags.iter().any(|seen| json!(seen) == *flag)
+            {
+                self.wrong
+                    .push(format!("unflagged\t{}\t{flag}\t{}", liar.path, liar.what));
+            }
             for &at in &liar.refused {
-                let Some(slots) = &self.slots[at] else {
+                let slots = self.slots;
+                let Some(slots) = &slots[at] else {
                     continue;
                 };
                 self.rows[at].hostile += 1;
@@ -160,17 +178,29 @@ impl Bench<'_> {
     }
 }
 
-/// Some texts are of two kinds, and a parser can tell.
+/// Some texts are of two kinds, and a parser can tell: JSON is what parses, and text with
+/// an HTML element in it is HTML to a browser that is told so.
 fn is_also(kind: &str, bytes: &[u8]) -> bool {
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
-    kind == "json" && serde_json::from_slice::<serde_json::Value>(bytes).is_ok()
+    match kind {
+        "json" => serde_json::from_slice::<serde_json::Value>(bytes).is_ok(),
+        "html" => {
+            bytes.windows(4).any(|four| {
+                four[0] == b'<'
+                    && four[1].is_ascii_alphabetic()
+                    && (four[2] == b'>' || four[2].is_ascii_alphanumeric())
+            }) && !bytes.contains(&0)
+        }
+        _ => false,
+    }
 }
 
 /// Judges everything, prints the table and the wrong judgements, and says how many there are.
 pub fn sit(corpus: &Corpus, folder: &Path) -> usize {
+    let slots: Vec<Option<Slots>> = corpus.kinds.iter().map(Slots::of).collect();
     let mut bench = Bench {
         corpus,
-        slots: corpus.kinds.iter().map(Slots::of).collect(),
+        slots: &slots,
         rows: vec![Row::default(); corpus.kinds.len()],
         wrong: Vec::new(),
     };
