@@ -11,11 +11,11 @@ use super::problem::{Code, Problem};
 
 mod table;
 use table::Nature::{Active, Inert, Markup};
-use table::{Row, TABLE};
 pub use table::{
-    DOCM, DOCX, DOTM, DOTX, OCTET_STREAM, POTM, POTX, PPAM, PPSM, PPSX, PPTM, PPTX, XLAM, XLSB, XLSM,
-    XLSX, XLTM, XLTX,
+    DOCM, DOCX, DOTM, DOTX, OCTET_STREAM, POTM, POTX, PPAM, PPSM, PPSX, PPTM, PPTX, XLAM, XLSB,
+    XLSM, XLSX, XLTM, XLTX,
 };
+use table::{Row, TABLE};
 
 fn row_of(media_type: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.name == media_type)
@@ -103,7 +103,9 @@ pub fn is_script(media_type: &str) -> bool {
 pub fn family(media_type: &str) -> &'static str {
     let (top, sub) = media_type.split_once('/').unwrap_or((media_type, ""));
     match media_type {
-        "image/heic" | "image/heif" | "image/avif" | "image/x-canon-cr3" | "video/mj2" => "iso-bmff",
+        "image/heic" | "image/heif" | "image/avif" | "image/x-canon-cr3" | "video/mj2" => {
+            "iso-bmff"
+        }
         _ if is_film(media_type) => "iso-bmff",
         "image/webp" | "audio/wav" | "video/x-msvideo" => "riff",
         "video/matroska" | "video/webm" | "audio/webm" => "matroska",
@@ -128,7 +130,12 @@ pub fn family(media_type: &str) -> &'static str {
 pub fn is_film(media_type: &str) -> bool {
     matches!(
         media_type,
-        "video/mp4" | "video/x-m4v" | "video/quicktime" | "video/3gpp" | "video/3gpp2" | "audio/mp4"
+        "video/mp4"
+            | "video/x-m4v"
+            | "video/quicktime"
+            | "video/3gpp"
+            | "video/3gpp2"
+            | "audio/mp4"
     )
 }
 
@@ -241,7 +248,9 @@ pub fn covers(general: &str, special: &str) -> bool {
         // Who takes archives has not asked for macros.
         ("application/zip", zip) => is_zip(zip) && !has_macros(zip),
         ("text/javascript", special) => is_loose_text(special),
-        ("application/x-ndjson", special) => is_loose_text(special) || special == "application/json",
+        ("application/x-ndjson", special) => {
+            is_loose_text(special) || special == "application/json"
+        }
         // A parser or a mark settles these, so plain text is none of them.
         ("application/json" | "text/x-shellscript", _) => false,
         (general, "application/json") if is_json(general) => true,

@@ -16,7 +16,21 @@ pub fn look(sample: &Sample) -> Option<Finding> {
         [b'O', b'g', b'g', b'S', ..] => Some(ogg(sample)),
         [0x1A, 0x45, 0xDF, 0xA3, ..] => Some(matroska(sample)),
         [b'f', b'L', b'a', b'C', ..] => Some(flac(head)),
-        [b'F', b'O', b'R', b'M', _, _, _, _, b'A', b'I', b'F', b'F' | b'C', ..] => Some(aiff(sample)),
+        [
+            b'F',
+            b'O',
+            b'R',
+            b'M',
+            _,
+            _,
+            _,
+            _,
+            b'A',
+            b'I',
+            b'F',
+            b'F' | b'C',
+            ..,
+        ] => Some(aiff(sample)),
         _ => None,
     }
 }
@@ -60,7 +74,10 @@ fn riff(sample: &Sample, order: Order) -> Option<Finding> {
         }
         // Recorders that were switched off leave the length they could not know.
         truncated = u64::from(len) + at as u64 > sample.size;
-        let Some(next) = usize::try_from(len).ok().and_then(|len| (at + 8 + len + (len & 1)).checked_add(0)) else {
+        let Some(next) = usize::try_from(len)
+            .ok()
+            .and_then(|len| (at + 8 + len + (len & 1)).checked_add(0))
+        else {
             break;
         };
         at = next;
@@ -106,10 +123,18 @@ fn ogg(sample: &Sample) -> Finding {
     if version != 0 || !follows || next as u64 > sample.size {
         return Finding::broken("audio/ogg", "the chain of pages is broken").at(next as u64);
     }
-    let video = [&b"\x80theora"[..], b"BBCD\0", b"\x01video", b"\x80daala", b"OVP80"];
+    let video = [
+        &b"\x80theora"[..],
+        b"BBCD\0",
+        b"\x01video",
+        b"\x80daala",
+        b"OVP80",
+    ];
     let streams = memmem::find_iter(&head[..head.len().min(4096)], b"OggS\0\x02");
     let is_video = streams.take(8).any(|page| {
-        let packet = head.get(page + 26).and_then(|segments| head.get(page + 27 + usize::from(*segments)..));
+        let packet = head
+            .get(page + 26)
+            .and_then(|segments| head.get(page + 27 + usize::from(*segments)..));
         packet.is_some_and(|packet| video.iter().any(|codec| packet.starts_with(codec)))
     });
     Finding::of(if is_video { "video/ogg" } else { "audio/ogg" }, Structure)
@@ -135,7 +160,11 @@ fn matroska(sample: &Sample) -> Finding {
                 pictures |= codec[0] == b'V';
                 allowed &= WEBM_CODECS.iter().any(|name| codec.starts_with(name));
             }
-            let media_type = if is_webm { "video/webm" } else { "video/matroska" };
+            let media_type = if is_webm {
+                "video/webm"
+            } else {
+                "video/matroska"
+            };
             Finding::of(media_type, Structure)
                 .flagged(Flag::NoVideoSeen, is_webm && !pictures)
                 .flagged(Flag::WebmCodecs, !is_webm && allowed)
@@ -172,7 +201,8 @@ fn document_type<'a>(sample: &Sample<'a>) -> Option<(bool, &'a [u8])> {
         at = next;
     }
     let body = head.get(at..)?;
-    body.starts_with(&[0x18, 0x53, 0x80, 0x67]).then_some((false, body))
+    body.starts_with(&[0x18, 0x53, 0x80, 0x67])
+        .then_some((false, body))
 }
 
 /// A variable-length number and where it ends.

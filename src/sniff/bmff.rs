@@ -45,7 +45,9 @@ fn inside<'a>(bytes: &'a [u8], of: &Atom) -> impl Iterator<Item = Atom> + use<'a
 
 /// What was read of a box's content.
 fn content<'a>(bytes: &'a [u8], of: &Atom) -> &'a [u8] {
-    let end = usize::try_from(of.end).unwrap_or(usize::MAX).min(bytes.len());
+    let end = usize::try_from(of.end)
+        .unwrap_or(usize::MAX)
+        .min(bytes.len());
     bytes.get(of.start..end).unwrap_or_default()
 }
 
@@ -110,9 +112,33 @@ fn untyped(sample: &Sample) -> Option<Finding> {
 fn is_box(found: &Atom) -> bool {
     matches!(
         &found.kind,
-        b"moov" | b"mdat" | b"free" | b"skip" | b"wide" | b"uuid" | b"meta" | b"moof" | b"sidx" | b"styp"
-            | b"pdin" | b"mfra" | b"pnot" | b"PICT" | b"udta" | b"emsg" | b"ssix" | b"prft" | b"iods"
-            | b"junk" | b"beam" | b"idat" | b"grpl" | b"ftyp" | b"bloc" | b"ainf" | b"stsz"
+        b"moov"
+            | b"mdat"
+            | b"free"
+            | b"skip"
+            | b"wide"
+            | b"uuid"
+            | b"meta"
+            | b"moof"
+            | b"sidx"
+            | b"styp"
+            | b"pdin"
+            | b"mfra"
+            | b"pnot"
+            | b"PICT"
+            | b"udta"
+            | b"emsg"
+            | b"ssix"
+            | b"prft"
+            | b"iods"
+            | b"junk"
+            | b"beam"
+            | b"idat"
+            | b"grpl"
+            | b"ftyp"
+            | b"bloc"
+            | b"ainf"
+            | b"stsz"
     ) || (found.end < 1 << 40
         && found
             .kind
@@ -124,16 +150,37 @@ fn is_box(found: &Atom) -> bool {
 fn by_major(major: [u8; 4]) -> Option<&'static str> {
     Some(match &major {
         b"avif" | b"avis" => "image/avif",
-        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => "image/heic",
+        b"heic" | b"heix" | b"heim" | b"heis" | b"hevc" | b"hevx" | b"hevm" | b"hevs" => {
+            "image/heic"
+        }
         b"crx " => "image/x-canon-cr3",
         b"jxl " => "image/jxl",
         b"qt  " => "video/quicktime",
         b"M4A " | b"M4B " | b"M4P " | b"F4A " | b"F4B " => "audio/mp4",
         b"M4V " | b"M4VH" | b"M4VP" => "video/x-m4v",
         [b'3', b'g', b'2', _] => "video/3gpp2",
-        [b'3', b'g', b'p' | b'e' | b'g' | b'h' | b'r' | b's' | b't', _] => "video/3gpp",
-        b"mp41" | b"mp42" | b"avc1" | b"dash" | b"MSNV" | b"mmp4" | b"f4v " | b"F4V " | b"cmfc" | b"XAVC"
-        | b"msdh" | b"hvc1" | b"av01" | b"iso\0" | [b'i', b's', b'o', _] | [b'N', b'D', ..] => "video/mp4",
+        [
+            b'3',
+            b'g',
+            b'p' | b'e' | b'g' | b'h' | b'r' | b's' | b't',
+            _,
+        ] => "video/3gpp",
+        b"mp41"
+        | b"mp42"
+        | b"avc1"
+        | b"dash"
+        | b"MSNV"
+        | b"mmp4"
+        | b"f4v "
+        | b"F4V "
+        | b"cmfc"
+        | b"XAVC"
+        | b"msdh"
+        | b"hvc1"
+        | b"av01"
+        | b"iso\0"
+        | [b'i', b's', b'o', _]
+        | [b'N', b'D', ..] => "video/mp4",
         _ => return None,
     })
 }
@@ -154,7 +201,10 @@ fn typed(sample: &Sample, at: usize) -> Option<Finding> {
     let head = sample.head;
     let len = be32(head, at).filter(|len| (8..=4096).contains(len))? as usize;
     let major: [u8; 4] = take(head, at + 8)?;
-    if !major.iter().all(|byte| matches!(byte, 0 | 0x20..=0x7E | 0xA9)) {
+    if !major
+        .iter()
+        .all(|byte| matches!(byte, 0 | 0x20..=0x7E | 0xA9))
+    {
         return None;
     }
     let next = at + len;
@@ -180,13 +230,26 @@ fn typed(sample: &Sample, at: usize) -> Option<Finding> {
         .and_then(|meta| codec(content(head, meta)));
     let media_type = match by_major(major) {
         Some(media_type) => media_type,
-        None if matches!(&major, b"mif1" | b"msf1" | b"mif2" | b"miaf" | b"MiHB" | b"MiHE") => match codec {
-            Some(codec) => codec,
-            None if compatible(&[b"avif", b"avis"]) => "image/avif",
-            None if compatible(&[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"]) => "image/heic",
-            None => "image/heif",
-        },
-        None if compatible(&[b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42"]) => "video/mp4",
+        None if matches!(
+            &major,
+            b"mif1" | b"msf1" | b"mif2" | b"miaf" | b"MiHB" | b"MiHE"
+        ) =>
+        {
+            match codec {
+                Some(codec) => codec,
+                None if compatible(&[b"avif", b"avis"]) => "image/avif",
+                None if compatible(&[b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis"]) => {
+                    "image/heic"
+                }
+                None => "image/heif",
+            }
+        }
+        None if compatible(&[
+            b"isom", b"iso2", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42",
+        ]) =>
+        {
+            "video/mp4"
+        }
         None if compatible(&[b"qt  "]) => "video/quicktime",
         None if shown.film => "video/mp4",
         None => return None,
@@ -198,7 +261,10 @@ fn typed(sample: &Sample, at: usize) -> Option<Finding> {
         .flagged(Flag::Truncated, shown.truncated)
         .at(at as u64);
     Some(if media_type.starts_with("image/") {
-        let animated = matches!(&major, b"avis" | b"msf1" | b"hevc" | b"hevx" | b"hevm" | b"hevs");
+        let animated = matches!(
+            &major,
+            b"avis" | b"msf1" | b"hevc" | b"hevx" | b"hevm" | b"hevs"
+        );
         let finding = finding.flagged(Flag::Animated, animated && shown.film);
         match dimensions(head, &boxes) {
             Some((width, height)) => finding.sized(width, height),
@@ -223,8 +289,12 @@ fn lie(
         _ => {}
     }
     match media_type {
-        "image/heic" if codec == Some("image/avif") => Some("the brand says HEIC, the picture is AV1"),
-        "image/avif" if codec == Some("image/heic") => Some("the brand says AVIF, the picture is HEVC"),
+        "image/heic" if codec == Some("image/avif") => {
+            Some("the brand says HEIC, the picture is AV1")
+        }
+        "image/avif" if codec == Some("image/heic") => {
+            Some("the brand says AVIF, the picture is HEVC")
+        }
         "image/heic" | "image/avif" | "image/heif" if !shown.picture => {
             // Sequences may do without a still picture.
             let no_sequence = !shown.film || media_type == "image/heif";

@@ -168,13 +168,17 @@ pub fn crc32(bytes: &[u8]) -> u32 {
 /// How the beginning of a deflate stream unpacks: at most `max` bytes of it, and whether it
 /// ended. `None` when it is no deflate stream. `zlib`: with a header before it.
 pub fn inflate(bytes: &[u8], max: usize, zlib: bool) -> Option<(Vec<u8>, bool)> {
+    use miniz_oxide::inflate::TINFLStatus;
     use miniz_oxide::inflate::core::inflate_flags::{
         TINFL_FLAG_HAS_MORE_INPUT, TINFL_FLAG_PARSE_ZLIB_HEADER,
         TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF,
     };
-    use miniz_oxide::inflate::TINFLStatus;
     use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
-    let header = if zlib { TINFL_FLAG_PARSE_ZLIB_HEADER } else { 0 };
+    let header = if zlib {
+        TINFL_FLAG_PARSE_ZLIB_HEADER
+    } else {
+        0
+    };
     let flags = header | TINFL_FLAG_HAS_MORE_INPUT | TINFL_FLAG_USING_NON_WRAPPING_OUTPUT_BUF;
     let mut state = Box::<DecompressorOxide>::default();
     let mut out = vec![0; max];

@@ -17,9 +17,7 @@ pub fn begins(head: &[u8]) -> bool {
 /// Behind anything else it is that other thing, quoting a PDF.
 fn begin(head: &[u8]) -> Option<usize> {
     let first = &head[..head.len().min(LEAD)];
-    let is_header = |at: usize| {
-        matches!(first.get(at..), Some([b'%', b'P', b'D', b'F', b'-' | b' ', digit, ..]) if digit.is_ascii_digit())
-    };
+    let is_header = |at: usize| matches!(first.get(at..), Some([b'%', b'P', b'D', b'F', b'-' | b' ', digit, ..]) if digit.is_ascii_digit());
     let wrapped = starts(first, b"\x1B%-12345X")
         || starts(first, b"@PJL")
         || starts(first, b"\0\x05\x16\0") | starts(first, b"\0\x05\x16\x07")
@@ -32,7 +30,11 @@ fn begin(head: &[u8]) -> Option<usize> {
         let line = first.split(|byte| matches!(byte, b'\r' | b'\n')).next()?;
         return contains(line, b" PDF-").then_some(0);
     }
-    let mut at = if first.starts_with(b"\xEF\xBB\xBF") { 3 } else { 0 };
+    let mut at = if first.starts_with(b"\xEF\xBB\xBF") {
+        3
+    } else {
+        0
+    };
     while !is_header(at) {
         match first.get(at)? {
             b'%' => {
@@ -57,9 +59,18 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     }
     let (end, start) = sample.end();
     let last = &end[end.len().saturating_sub(2048)..];
-    let ends = [&b"%%EOF"[..], b"startxref", b"endobj", b"endstream", b"trailer"];
+    let ends = [
+        &b"%%EOF"[..],
+        b"startxref",
+        b"endobj",
+        b"endstream",
+        b"trailer",
+    ];
     let ended = end.is_empty() || ends.iter().any(|mark| find(last, mark).is_some());
-    let text = last.len() >= 16 && last[last.len() - 16..].iter().all(|byte| is_text_byte(*byte));
+    let text = last.len() >= 16
+        && last[last.len() - 16..]
+            .iter()
+            .all(|byte| is_text_byte(*byte));
     if !ended && text {
         let broken = Finding::broken("application/pdf", "text follows where its objects were to");
         return Some(broken.at(start + (end.len() - 16) as u64));

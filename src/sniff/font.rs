@@ -27,9 +27,11 @@ fn directory(sample: &Sample, media_type: &'static str) -> Option<Finding> {
     let mut truncated = false;
     for index in 0..count {
         let at = 12 + 16 * index;
-        let (Some(name), Some(start), Some(len)) =
-            (head.get(at..at + 4), be32(head, at + 8), be32(head, at + 12))
-        else {
+        let (Some(name), Some(start), Some(len)) = (
+            head.get(at..at + 4),
+            be32(head, at + 8),
+            be32(head, at + 12),
+        ) else {
             return (!sample.is_whole()).then(|| Finding::of(media_type, Structure));
         };
         if !name.iter().all(|byte| (0x20..0x7F).contains(byte)) {

@@ -58,7 +58,8 @@ pub fn guarded(sample: &Sample, finding: Finding) -> Finding {
 fn script(sample: &Sample, is_picture: bool) -> Option<u64> {
     let in_head = sample.head.get(..PAGE_BYTES).unwrap_or(sample.head);
     let page = || {
-        let ends = |byte: Option<&u8>| matches!(byte, Some(b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n'));
+        let ends =
+            |byte: Option<&u8>| matches!(byte, Some(b'>' | b'/' | b' ' | b'\t' | b'\r' | b'\n'));
         PAGE_TAGS
             .iter()
             .find_map(|tag| find(in_head, tag).filter(|at| ends(in_head.get(at + tag.len()))))
@@ -81,17 +82,19 @@ fn script(sample: &Sample, is_picture: bool) -> Option<u64> {
 /// as it is, so for those it must be the very end.
 fn archive(sample: &Sample, at_end_only: bool) -> Option<u64> {
     let (end, start) = sample.end();
-    memmem::rfind_iter(end, b"PK\x05\x06").take(4).find_map(|at| {
-        let (entries, len) = (le16(end, at + 10)?, le32(end, at + 12)?);
-        let after = at + 22 + usize::from(le16(end, at + 20)?);
-        let record = start + at as u64;
-        let directory = record.checked_sub(u64::from(len))?;
-        let listed = sample
-            .at(directory, 4)
-            .is_none_or(|magic| magic == b"PK\x01\x02");
-        let ends = after <= end.len() && (!at_end_only || after + 2 >= end.len());
-        (entries > 0 && len >= 46 && listed && ends).then_some(record)
-    })
+    memmem::rfind_iter(end, b"PK\x05\x06")
+        .take(4)
+        .find_map(|at| {
+            let (entries, len) = (le16(end, at + 10)?, le32(end, at + 12)?);
+            let after = at + 22 + usize::from(le16(end, at + 20)?);
+            let record = start + at as u64;
+            let directory = record.checked_sub(u64::from(len))?;
+            let listed = sample
+                .at(directory, 4)
+                .is_none_or(|magic| magic == b"PK\x01\x02");
+            let ends = after <= end.len() && (!at_end_only || after + 2 >= end.len());
+            (entries > 0 && len >= 46 && listed && ends).then_some(record)
+        })
 }
 
 /// Where text or a program follows a beginning whose own lengths go beyond the file. What
@@ -100,7 +103,8 @@ fn foreign_rest(sample: &Sample, is_text: bool) -> Option<u64> {
     let (end, start) = sample.end();
     let last = end.len().checked_sub(16)?;
     let rest = &end[last..];
-    let reads = rest.iter().all(|byte| is_text_byte(*byte)) && rest.iter().any(|byte| *byte != rest[0]);
+    let reads =
+        rest.iter().all(|byte| is_text_byte(*byte)) && rest.iter().any(|byte| *byte != rest[0]);
     if reads && !is_text {
         return Some(start + last as u64);
     }
@@ -115,9 +119,21 @@ fn foreign_rest(sample: &Sample, is_text: bool) -> Option<u64> {
 /// Whether a text asks a browser to run something: script, handlers, foreign content.
 pub fn runs(text: &[u8]) -> bool {
     let marks: [&[u8]; 15] = [
-        b"<script", b":script", b"foreignobject", b"<iframe", b"<embed", b"<object", b"<audio",
-        b"<video", b"<handler", b"javascript:", b"data:text/html", b"<?xml-stylesheet",
-        b"attributename=\"href", b"attributename=\"xlink:href", b"&#60;s",
+        b"<script",
+        b":script",
+        b"foreignobject",
+        b"<iframe",
+        b"<embed",
+        b"<object",
+        b"<audio",
+        b"<video",
+        b"<handler",
+        b"javascript:",
+        b"data:text/html",
+        b"<?xml-stylesheet",
+        b"attributename=\"href",
+        b"attributename=\"xlink:href",
+        b"&#60;s",
     ];
     marks.iter().any(|mark| contains(text, mark)) || has_handler(text)
 }

@@ -11,9 +11,7 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     Some(match walk {
         Ok(seen) => {
             let finding = match seen.size {
-                Some((width, height)) => {
-                    Finding::of(media_type, Structure).sized(width, height)
-                }
+                Some((width, height)) => Finding::of(media_type, Structure).sized(width, height),
                 None => Finding::of(media_type, Signature),
             };
             finding
@@ -259,9 +257,10 @@ fn webp(sample: &Sample) -> Walk {
         Some(b"VP8X") => {
             let side = |at| le32(head, at).map(|value| 1 + (value & 0xFF_FFFF));
             let sane = len == 10
-                && head
-                    .get(30..34)
-                    .is_some_and(|id| id.iter().all(|byte| byte.is_ascii_graphic() || *byte == b' '));
+                && head.get(30..34).is_some_and(|id| {
+                    id.iter()
+                        .all(|byte| byte.is_ascii_graphic() || *byte == b' ')
+                });
             let height = take::<3>(head, 27).map(|[a, b, c]| 1 + u32::from_le_bytes([a, b, c, 0]));
             side(24).zip(height).filter(|_| sane)
         }
@@ -292,7 +291,13 @@ fn bmp(sample: &Sample) -> Option<Seen> {
         // A negative height says that rows run downwards.
         let height = le32(head, 22)?.cast_signed().unsigned_abs();
         let packed = if header < 20 { 0 } else { le32(head, 30)? };
-        (le32(head, 18)?, height, le16(head, 26)?, le16(head, 28)?, packed)
+        (
+            le32(head, 18)?,
+            height,
+            le16(head, 26)?,
+            le16(head, 28)?,
+            packed,
+        )
     };
     let sane = (12..=256).contains(&header)
         && planes <= 1
@@ -305,7 +310,8 @@ fn bmp(sample: &Sample) -> Option<Seen> {
     let plain = matches!(packed, 0 | 3);
     (width <= i32::MAX.cast_unsigned()).then(|| Seen {
         size: Some(size),
-        truncated: plain && pixels.saturating_add(row.saturating_mul(u64::from(height))) > sample.size,
+        truncated: plain
+            && pixels.saturating_add(row.saturating_mul(u64::from(height))) > sample.size,
         ..Seen::default()
     })
 }

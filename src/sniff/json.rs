@@ -139,7 +139,14 @@ impl Reader<'_> {
         let word = &rest[..len];
         self.at += len;
         let ends = len == rest.len();
-        let words = [&b"true"[..], b"false", b"null", b"NaN", b"Infinity", b"-Infinity"];
+        let words = [
+            &b"true"[..],
+            b"false",
+            b"null",
+            b"NaN",
+            b"Infinity",
+            b"-Infinity",
+        ];
         if words.contains(&word) || (first == b'-' || first.is_ascii_digit()) && is_number(word) {
             Ok(())
         } else if ends && !word.is_empty() && word.len() < 24 {
@@ -155,9 +162,17 @@ fn is_number(word: &[u8]) -> bool {
     let word = word.strip_prefix(b"-").unwrap_or(word);
     let at = word.iter().position(|byte| matches!(byte, b'e' | b'E'));
     let (mantissa, exponent) = at.map_or((word, None), |at| (&word[..at], Some(&word[at + 1..])));
-    let exponent = exponent.is_none_or(|text| digits(text.strip_prefix(b"-").or(text.strip_prefix(b"+")).unwrap_or(text)));
+    let exponent = exponent.is_none_or(|text| {
+        digits(
+            text.strip_prefix(b"-")
+                .or(text.strip_prefix(b"+"))
+                .unwrap_or(text),
+        )
+    });
     let point = mantissa.iter().position(|byte| *byte == b'.');
-    let (whole, part) = point.map_or((mantissa, None), |at| (&mantissa[..at], Some(&mantissa[at + 1..])));
+    let (whole, part) = point.map_or((mantissa, None), |at| {
+        (&mantissa[..at], Some(&mantissa[at + 1..]))
+    });
     let plain = digits(whole) && (whole.len() == 1 || whole[0] != b'0');
     plain && part.is_none_or(digits) && exponent
 }
@@ -169,7 +184,11 @@ mod tests {
     #[test]
     fn json_is_told_from_text_that_looks_like_it() {
         for (text, whole, kind) in [
-            (r#" {"a":[1,-2.5e3,"\"]",true,null,{}],"b":[]} "#, true, Json::Nested),
+            (
+                r#" {"a":[1,-2.5e3,"\"]",true,null,{}],"b":[]} "#,
+                true,
+                Json::Nested,
+            ),
             ("[]", true, Json::Nested),
             (r#""text""#, true, Json::Scalar),
             ("-0.5", true, Json::Scalar),
@@ -192,6 +211,9 @@ mod tests {
         }
         let deep = "[".repeat(60_000);
         assert_eq!(read(deep.as_bytes(), true), Json::No);
-        assert_eq!(read((deep + &"]".repeat(60_000)).as_bytes(), true), Json::Nested);
+        assert_eq!(
+            read((deep + &"]".repeat(60_000)).as_bytes(), true),
+            Json::Nested
+        );
     }
 }

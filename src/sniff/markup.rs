@@ -25,7 +25,15 @@ const HTML_TAGS: &[&str] = &[
 
 /// Tags that Markdown has no use for: a text that holds one is a page.
 const PAGE_TAGS: [&[u8]; 9] = [
-    b"<html", b"<head", b"<body", b"<script", b"<style", b"<iframe", b"<form", b"<object", b"<!doctype",
+    b"<html",
+    b"<head",
+    b"<body",
+    b"<script",
+    b"<style",
+    b"<iframe",
+    b"<form",
+    b"<object",
+    b"<!doctype",
 ];
 
 pub fn is_blank(byte: u8) -> bool {
@@ -78,12 +86,21 @@ pub fn look(sample: &Sample, text: &[u8]) -> Option<Finding> {
         None if declared => Some(xml(text, Structure)),
         None if comment && is_markdown(text) => Some(tagged_markdown()),
         // A comment alone is enough for a browser to take the rest for HTML.
-        None => comment.then(|| Finding::of("text/html", Text)),
+        None => comment.then(|| fragment(text)),
     }
 }
 
 fn tagged_markdown() -> Finding {
     Finding::of("text/markdown", Text).flagged(Flag::Tags, true)
+}
+
+/// HTML without a head; flagged when nothing in it is more than Markdown may hold.
+fn fragment(text: &[u8]) -> Finding {
+    Finding::of("text/html", Text).flagged(Flag::Tags, !is_page(text))
+}
+
+fn is_page(text: &[u8]) -> bool {
+    PAGE_TAGS.iter().any(|tag| find(text, tag).is_some()) || guard::runs(text)
 }
 
 fn root(sample: &Sample, text: &[u8], name: &str, declared: bool, typed: bool) -> Finding {
@@ -99,7 +116,7 @@ fn root(sample: &Sample, text: &[u8], name: &str, declared: bool, typed: bool) -
         return match begins_page {
             true => Finding::of("text/html", Structure),
             false if is_markdown(text) => tagged_markdown(),
-            false => Finding::of("text/html", Text),
+            false => fragment(text),
         };
     }
     let sure = if declared || typed { Structure } else { Text };
@@ -121,10 +138,9 @@ fn root(sample: &Sample, text: &[u8], name: &str, declared: bool, typed: bool) -
 fn svg(sample: &Sample, text: &[u8]) -> Finding {
     let reached = sample.head.len() as u64;
     let all = sample.is_whole()
-        || sample
-            .more
-            .iter()
-            .any(|piece| piece.offset <= reached && piece.offset + piece.bytes.len() as u64 >= sample.size);
+        || sample.more.iter().any(|piece| {
+            piece.offset <= reached && piece.offset + piece.bytes.len() as u64 >= sample.size
+        });
     let runs = guard::runs(text) || sample.more.iter().any(|piece| guard::runs(piece.bytes));
     Finding {
         active: runs || !all,
@@ -208,7 +224,10 @@ pub fn has_tags(text: &[u8]) -> bool {
     memchr_iter(b'<', text).any(|at| {
         let inner = text[at + 1..].strip_prefix(b"/").unwrap_or(&text[at + 1..]);
         let len = name_len(&inner[..inner.len().min(16)]);
-        let closed = matches!(inner.get(len), Some(b'>' | b'/' | b' ' | b'\n' | b'\r' | b'\t'));
+        let closed = matches!(
+            inner.get(len),
+            Some(b'>' | b'/' | b' ' | b'\n' | b'\r' | b'\t')
+        );
         closed
             && std::str::from_utf8(&inner[..len])
                 .is_ok_and(|name| is_html(&name.to_ascii_lowercase()))
@@ -218,8 +237,7 @@ pub fn has_tags(text: &[u8]) -> bool {
 /// Whether a text that begins with a tag or a comment goes on as Markdown, and as nothing
 /// that a page has and Markdown has not.
 fn is_markdown(text: &[u8]) -> bool {
-    let is_page = PAGE_TAGS.iter().any(|tag| find(text, tag).is_some()) || guard::runs(text);
-    !is_page && marks(text) >= 2
+    !is_page(text) && marks(text) >= 2
 }
 
 /// How many lines, of the first thousand, are marked as only Markdown marks them.

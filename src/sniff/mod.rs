@@ -97,10 +97,7 @@ pub fn next_read(head: &[u8], more: &[Piece], size: u64) -> Option<Range<u64>> {
     let wants_end = if let Some((_, walk)) = image::walk(&sample) {
         let needs = walk.ok().and_then(|seen| seen.needs);
         // What the end will hold anyway needs no read of its own.
-        if let Some(range) = needs
-            .filter(|at| *at < end().start)
-            .and_then(middle)
-        {
+        if let Some(range) = needs.filter(|at| *at < end().start).and_then(middle) {
             return Some(range);
         }
         true

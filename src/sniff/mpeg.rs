@@ -1,7 +1,7 @@
 //! MPEG audio, AAC, and whatever stands behind an `ID3v2` tag.
 
-use super::bytes::{Sample, be16, be32, be64, take};
 use super::av;
+use super::bytes::{Sample, be16, be32, be64, take};
 use crate::domain::verdict::Confidence::{Signature, Structure};
 use crate::domain::verdict::Finding;
 
@@ -13,10 +13,10 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     match head {
         [b'I', b'D', b'3', ..] => tagged(sample),
         // FF FE is the byte-order mark of UTF-16.
-        [0xFF, second, ..] if second & 0xE0 == 0xE0 && *second != 0xFE => {
-            sound(head, 0, sample, 2)
+        [0xFF, second, ..] if second & 0xE0 == 0xE0 && *second != 0xFE => sound(head, 0, sample, 2),
+        [b'A', b'D', b'I', b'F', ..] if head.len() > 16 => {
+            Some(Finding::of("audio/aac", Signature))
         }
-        [b'A', b'D', b'I', b'F', ..] if head.len() > 16 => Some(Finding::of("audio/aac", Signature)),
         [0x56, second, ..] if second & 0xE0 == 0xE0 => {
             let len = |at: usize| be16(head, at + 1).map(|word| usize::from(word & 0x1FFF) + 3);
             let is_next = |at: usize| head.get(at) == Some(&0x56) && len(at).is_some();
@@ -46,7 +46,9 @@ fn tagged(sample: &Sample) -> Option<Finding> {
     let len = first - 10;
     let frame = sample.head.get(10..13);
     let sane = frame.is_some_and(|name| {
-        name.iter().all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit()) || name == [0; 3]
+        name.iter()
+            .all(|byte| byte.is_ascii_uppercase() || byte.is_ascii_digit())
+            || name == [0; 3]
     });
     let broken = |why, at| Finding::broken("audio/mpeg", why).at(at);
     if !sane && len > 0 && len <= sample.size {

@@ -102,14 +102,19 @@ pub fn look(sample: &Sample) -> Option<Finding> {
         }
         _ => {}
     }
-    let at = |offset: usize, mark: &[u8]| head.get(offset..).is_some_and(|rest| rest.starts_with(mark));
+    let at = |offset: usize, mark: &[u8]| {
+        head.get(offset..)
+            .is_some_and(|rest| rest.starts_with(mark))
+    };
     let placed = if at(128, b"DICM") {
         Some("application/dicom")
     } else if at(32_769, b"CD001") {
         Some("application/x-iso9660-image")
     } else if at(60, b"BOOKMOBI") {
         Some("application/x-mobipocket-ebook")
-    } else if at(34, b"LP") && le32(head, 8).is_some_and(|version| version & 0xFFFC_FFFF == 0 && version > 0) {
+    } else if at(34, b"LP")
+        && le32(head, 8).is_some_and(|version| version & 0xFFFC_FFFF == 0 && version > 0)
+    {
         Some("application/vnd.ms-fontobject")
     } else if at(40, b" EMF") {
         Some("image/emf")
@@ -135,7 +140,8 @@ pub fn look(sample: &Sample) -> Option<Finding> {
 fn gzip(sample: &Sample) -> Finding {
     let head = sample.head;
     let broken = |why, at| Finding::broken("application/gzip", why).at(at as u64);
-    let Some([8, flags]) = super::bytes::take(head, 2).filter(|[_, flags]| flags & 0xE0 == 0) else {
+    let Some([8, flags]) = super::bytes::take(head, 2).filter(|[_, flags]| flags & 0xE0 == 0)
+    else {
         return broken("the header is none of gzip's", 2);
     };
     let mut at = 10;
@@ -145,7 +151,11 @@ fn gzip(sample: &Sample) -> Finding {
     for bit in [8, 16] {
         if flags & bit != 0 {
             let rest = head.get(at..).unwrap_or_default();
-            at += rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len()) + 1;
+            at += rest
+                .iter()
+                .position(|byte| *byte == 0)
+                .unwrap_or(rest.len())
+                + 1;
         }
     }
     if flags & 2 != 0 {
@@ -187,7 +197,8 @@ fn rar(head: &[u8]) -> Finding {
     if sound {
         Finding::of("application/vnd.rar", Structure).flagged(
             Flag::Encrypted,
-            head.get(6) == Some(&1) && head.get(13) == Some(&4) || head.get(6) == Some(&0) && head.get(10).is_some_and(|flags| flags & 0x80 != 0),
+            head.get(6) == Some(&1) && head.get(13) == Some(&4)
+                || head.get(6) == Some(&0) && head.get(10).is_some_and(|flags| flags & 0x80 != 0),
         )
     } else {
         Finding::broken("application/vnd.rar", "the first block is none of RAR's").at(6)
@@ -218,7 +229,9 @@ fn program(sample: &Sample) -> Finding {
         return Finding::broken(NAME, "the header is cut").at(head.len() as u64);
     };
     match sample.at(new, 4) {
-        Some([b'P', b'E', 0, 0] | [b'N' | b'L', b'E' | b'X', ..]) => Finding::of(NAME, Structure).at(new),
+        Some([b'P', b'E', 0, 0] | [b'N' | b'L', b'E' | b'X', ..]) => {
+            Finding::of(NAME, Structure).at(new)
+        }
         // A plain DOS program has relocations before the place where newer ones have theirs.
         _ if sample.size >= 512 || le16(head, 24) < Some(0x40) => Finding::of(NAME, Signature),
         _ => Finding::broken(NAME, "no program follows the header").at(60),
@@ -251,7 +264,8 @@ fn tar(head: &[u8]) -> Option<Finding> {
         header.iter().enumerate().map(value).sum()
     };
     // Some old writers added signed bytes.
-    (sum(false) == stated || sum(true) == stated).then(|| Finding::of("application/x-tar", Structure))
+    (sum(false) == stated || sum(true) == stated)
+        .then(|| Finding::of("application/x-tar", Structure))
 }
 
 /// What `infer` names beside all this, where its signature is long enough. It is never
@@ -281,7 +295,9 @@ mod tests {
     fn every_signature_names_a_known_type_and_is_listed_once() {
         for (index, (mark, name)) in TABLE.iter().enumerate() {
             assert_eq!(media::known_type(name), Some(*name), "{mark:?}");
-            let shadowed = TABLE[..index].iter().any(|(other, _)| mark.starts_with(other));
+            let shadowed = TABLE[..index]
+                .iter()
+                .any(|(other, _)| mark.starts_with(other));
             assert!(!shadowed, "{mark:?} is never reached");
         }
     }

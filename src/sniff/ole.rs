@@ -56,8 +56,14 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     Some(
         Finding::of(media_type, Structure)
             .flagged(Flag::DirectoryNotRead, unread)
-            .flagged(Flag::Encrypted, has("EncryptedPackage") || has("EncryptionInfo"))
-            .flagged(Flag::Macros, has("_VBA_PROJECT_CUR") || has("Macros") || has("VBA"))
+            .flagged(
+                Flag::Encrypted,
+                has("EncryptedPackage") || has("EncryptionInfo"),
+            )
+            .flagged(
+                Flag::Macros,
+                has("_VBA_PROJECT_CUR") || has("Macros") || has("VBA"),
+            )
             .at(start),
     )
 }
@@ -74,7 +80,10 @@ impl<'a> Tree<'a> {
     /// read they are followed, else the next sector is taken for the next link.
     fn entry(&self, number: u32) -> Option<&'a [u8]> {
         let per_sector = self.sector / 128;
-        let (link, within) = (u64::from(number) / per_sector, u64::from(number) % per_sector);
+        let (link, within) = (
+            u64::from(number) / per_sector,
+            u64::from(number) % per_sector,
+        );
         let mut at = self.start;
         for _ in 0..link {
             at = self.next(at).unwrap_or(at + self.sector);
@@ -87,7 +96,9 @@ impl<'a> Tree<'a> {
     fn next(&self, at: u64) -> Option<u64> {
         let sector = (at / self.sector).checked_sub(1)?;
         let per_sector = self.sector / 4;
-        let list = usize::try_from(sector / per_sector).ok().filter(|at| *at < 109)?;
+        let list = usize::try_from(sector / per_sector)
+            .ok()
+            .filter(|at| *at < 109)?;
         let links = u64::from(le32(self.sample.head, 76 + 4 * list)?);
         let link = (links + 1) * self.sector + 4 * (sector % per_sector);
         let next = le32(self.sample.at(link, 4)?, 0)?;
@@ -167,11 +178,15 @@ fn by_class(class: &[u8]) -> Option<&'static str> {
     // The rest of a class of OLE's first days.
     let standard = class.get(4..16)? == b"\0\0\0\0\xC0\0\0\0\0\0\0\x46";
     match le32(class, 0)? {
-        0x0002_0900 | 0x0002_0901 | 0x0002_0906 | 0x0002_0907 if standard => Some("application/msword"),
+        0x0002_0900 | 0x0002_0901 | 0x0002_0906 | 0x0002_0907 if standard => {
+            Some("application/msword")
+        }
         0x0002_0810 | 0x0002_0811 | 0x0002_0820 | 0x0002_0821 if standard => {
             Some("application/vnd.ms-excel")
         }
-        0x64818D10 | 0x64818D11 | 0xEA7B_AE70 | 0xEA7B_AE71 => Some("application/vnd.ms-powerpoint"),
+        0x64818D10 | 0x64818D11 | 0xEA7B_AE70 | 0xEA7B_AE71 => {
+            Some("application/vnd.ms-powerpoint")
+        }
         0x0002_1A13 | 0x0002_1A14 if standard => Some("application/vnd.visio"),
         0x0002_1201 if standard => Some("application/x-mspublisher"),
         0x0002_0D0B if standard => Some("application/vnd.ms-outlook"),

@@ -162,7 +162,10 @@ impl Members {
     /// With what else was noticed.
     pub fn flag(&self, finding: Finding) -> Finding {
         let packaged = self.content_types || self.declared.is_some();
-        let macros = self.macros || finding.media_type.is_some_and(|name| name.contains("macroenabled"));
+        let macros = self.macros
+            || finding
+                .media_type
+                .is_some_and(|name| name.contains("macroenabled"));
         finding
             .flagged(Flag::Macros, macros)
             .flagged(Flag::ProgramInside, self.program && packaged)
@@ -193,7 +196,15 @@ fn root_type(manifest: &[u8]) -> Option<&'static str> {
     let text = String::from_utf8_lossy(manifest);
     text.split('<')
         .filter(|tag| tag.contains("full-path=\"/\""))
-        .find_map(|tag| declared_type(tag.split("media-type=\"").nth(1)?.split('"').next()?.as_bytes()))
+        .find_map(|tag| {
+            declared_type(
+                tag.split("media-type=\"")
+                    .nth(1)?
+                    .split('"')
+                    .next()?
+                    .as_bytes(),
+            )
+        })
 }
 
 /// A member's path; archivers differ in case and in slashes.

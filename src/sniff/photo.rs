@@ -190,8 +190,12 @@ impl Directory {
             read.entries += 1;
             // Type 3 is 16 bits wide; of 8-byte numbers the low half is enough.
             let value = match (kind, big) {
-                (3, _) => order.u16(entry, step - if big { 8 } else { 4 }).map(u32::from),
-                (16, true) => order.u64(entry, 12).and_then(|value| u32::try_from(value).ok()),
+                (3, _) => order
+                    .u16(entry, step - if big { 8 } else { 4 })
+                    .map(u32::from),
+                (16, true) => order
+                    .u64(entry, 12)
+                    .and_then(|value| u32::try_from(value).ok()),
                 (_, true) => order.u32(entry, 12),
                 (_, false) => order.u32(entry, 8),
             };

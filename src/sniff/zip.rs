@@ -127,10 +127,7 @@ impl Directory {
 }
 
 /// What the members' names tell, and whether all of them were read.
-fn members(
-    sample: &Sample,
-    directory: &Directory,
-) -> Result<(Members, bool), &'static str> {
+fn members(sample: &Sample, directory: &Directory) -> Result<(Members, bool), &'static str> {
     let mut members = Members::default();
     if directory.entries == 0 && directory.len == 0 {
         return Ok((members, true));
@@ -141,7 +138,9 @@ fn members(
     if let Some(bytes) = sample.from(start) {
         walk(bytes, delta, sample, &mut members);
     }
-    let complete = sample.at(start, usize::try_from(directory.len).unwrap_or(usize::MAX)).is_some();
+    let complete = sample
+        .at(start, usize::try_from(directory.len).unwrap_or(usize::MAX))
+        .is_some();
     if complete {
         // Writers that overflow the 16-bit count are honest; those that list nothing are not.
         return if members.seen == 0 {

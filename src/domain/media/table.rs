@@ -297,4 +297,3 @@ pub const PPSM: &str = "application/vnd.ms-powerpoint.slideshow.macroenabled.12"
 pub const PPAM: &str = "application/vnd.ms-powerpoint.addin.macroenabled.12";
 /// What bytes of no known type are stored as.
 pub const OCTET_STREAM: &str = "application/octet-stream";
-
