@@ -65,7 +65,9 @@ pub(super) fn run(args: &Args, config: Option<&Path>) -> Done {
     }
     out.flush().map_err(Failure::broken)?;
     if unreadable > 0 {
-        return Err(Failure::broken(format!("{unreadable} files could not be read")));
+        return Err(Failure::broken(format!(
+            "{unreadable} files could not be read"
+        )));
     }
     Ok(())
 }
@@ -85,7 +87,9 @@ fn policy(args: &Args, config: Option<&Path>) -> Result<Option<Policy>, Failure>
     };
     let accept = Accept::parse(items).map_err(|why| Failure::wrong(format!("--accept: {why}")))?;
     if let Some(unknown) = accept.unknown_extensions().next() {
-        let why = format!("--accept: no type is known for `{unknown}`, so nothing could be accepted by it");
+        let why = format!(
+            "--accept: no type is known for `{unknown}`, so nothing could be accepted by it"
+        );
         return Err(Failure::wrong(why));
     }
     Ok(Some(Policy {
@@ -114,8 +118,7 @@ fn inspect(path: &Path, policy: Option<&Policy>) -> io::Result<Value> {
         };
         let mut bytes = Vec::new();
         file.seek(SeekFrom::Start(range.start))?;
-        Read::take(&file, range.end - range.start)
-            .read_to_end(&mut bytes)?;
+        Read::take(&file, range.end - range.start).read_to_end(&mut bytes)?;
         more.push((range.start, bytes));
     };
     let name = path
@@ -195,7 +198,10 @@ fn in_words(report: &Value) -> String {
         (Some(verdict), Some(detail), _) => line += &format!(": {verdict}, {detail}"),
         (Some(verdict), None, _) => line += &format!(": {verdict}"),
         (None, _, Some(why)) => {
-            line += &format!(": not a sound {}: {why}", text("detected").unwrap_or_default());
+            line += &format!(
+                ": not a sound {}: {why}",
+                text("detected").unwrap_or_default()
+            );
         }
         (None, ..) => {}
     }

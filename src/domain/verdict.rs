@@ -360,6 +360,9 @@ fn may_be(name: &str, detected: &str, finding: &Finding) -> bool {
                 finding.has(Flag::Tags)
             }
             ("application/xml", "application/xhtml+xml" | "image/svg+xml") => true,
+            // A fragment without anything that runs, or XML whose root has a name of HTML's.
+            ("text/markdown", "text/html") => finding.has(Flag::Tags),
+            ("application/xml", "text/html") => finding.confidence == Confidence::Text,
             ("application/json", "text/plain") => finding.has(Flag::JsonScalar),
             (
                 "application/msword" | "application/vnd.ms-excel" | "application/vnd.ms-powerpoint",
@@ -432,7 +435,8 @@ pub fn judge(policy: &Policy, declared: &Declared, facts: &Facts, finding: &Find
             declared: hints.shown().map(str::to_owned),
             detected: finding.media_type.map(str::to_owned),
             detail,
-            evidence: reason.is_of_bytes().then(|| finding.evidence.clone()),
+            evidence: Some(finding.evidence.clone())
+                .filter(|evidence| reason.is_of_bytes() && !evidence.bytes.is_empty()),
         }),
     }
 }
@@ -502,7 +506,8 @@ fn check_type<'a>(
         return Ok(finding.malformed.map_or(media_type, |_| OCTET_STREAM));
     }
     if !policy.accept.admits(media_type) || !takes_tags(policy, detected, finding) {
-        let executed = finding.active || (media::is_active(media_type) && media_type != detected);
+        let hinted = media_type != detected || media_type == "image/svg+xml";
+        let executed = finding.active || (media::is_active(media_type) && hinted);
         let reason = if executed {
             Reason::ActiveContent
         } else {

@@ -86,12 +86,21 @@ pub fn look(sample: &Sample, text: &[u8]) -> Option<Finding> {
         None if declared => Some(xml(text, Structure)),
         None if comment && is_markdown(text) => Some(tagged_markdown()),
         // A comment alone is enough for a browser to take the rest for HTML.
-        None => comment.then(|| Finding::of("text/html", Text)),
+        None => comment.then(|| fragment(text)),
     }
 }
 
 fn tagged_markdown() -> Finding {
     Finding::of("text/markdown", Text).flagged(Flag::Tags, true)
+}
+
+/// HTML without a head; flagged when nothing in it is more than Markdown may hold.
+fn fragment(text: &[u8]) -> Finding {
+    Finding::of("text/html", Text).flagged(Flag::Tags, !is_page(text))
+}
+
+fn is_page(text: &[u8]) -> bool {
+    PAGE_TAGS.iter().any(|tag| find(text, tag).is_some()) || guard::runs(text)
 }
 
 fn root(sample: &Sample, text: &[u8], name: &str, declared: bool, typed: bool) -> Finding {
@@ -107,7 +116,7 @@ fn root(sample: &Sample, text: &[u8], name: &str, declared: bool, typed: bool) -
         return match begins_page {
             true => Finding::of("text/html", Structure),
             false if is_markdown(text) => tagged_markdown(),
-            false => Finding::of("text/html", Text),
+            false => fragment(text),
         };
     }
     let sure = if declared || typed { Structure } else { Text };
@@ -228,8 +237,7 @@ pub fn has_tags(text: &[u8]) -> bool {
 /// Whether a text that begins with a tag or a comment goes on as Markdown, and as nothing
 /// that a page has and Markdown has not.
 fn is_markdown(text: &[u8]) -> bool {
-    let is_page = PAGE_TAGS.iter().any(|tag| find(text, tag).is_some()) || guard::runs(text);
-    !is_page && marks(text) >= 2
+    !is_page(text) && marks(text) >= 2
 }
 
 /// How many lines, of the first thousand, are marked as only Markdown marks them.

@@ -27,6 +27,10 @@ pub fn look(sample: &Sample) -> Option<Finding> {
 /// is ASCII.
 fn decode(head: &[u8], whole: bool) -> Option<(Cow<'_, [u8]>, bool)> {
     let (text, legacy) = match head {
+        [0xFF, 0xFE, 0, 0, rest @ ..] => (utf32(rest, u32::from_le_bytes)?, false),
+        [0, 0, 0xFE, 0xFF, rest @ ..] => (utf32(rest, u32::from_be_bytes)?, false),
+        [0, 0, 0, 1..=127, ..] => (utf32(head, u32::from_be_bytes)?, false),
+        [1..=127, 0, 0, 0, ..] => (utf32(head, u32::from_le_bytes)?, false),
         [0xFF, 0xFE, rest @ ..] => (utf16(rest, u16::from_le_bytes)?, false),
         [0xFE, 0xFF, rest @ ..] => (utf16(rest, u16::from_be_bytes)?, false),
         [0, second, 0, fourth, ..] if *second != 0 && *fourth != 0 => {
@@ -46,7 +50,10 @@ fn decode(head: &[u8], whole: bool) -> Option<(Cow<'_, [u8]>, bool)> {
     };
     // DOS ends a text with a mark of its own.
     let end = text.strip_suffix(b"\x1A").unwrap_or(&text);
-    (!end.iter().any(|byte| is_binary(*byte))).then_some((text, legacy))
+    let odd = end.iter().filter(|byte| is_binary(**byte)).count();
+    // What is UTF-8 from end to end is no binary for a stray control character.
+    let stray = !legacy && odd * 50 <= end.len() && !end.contains(&0);
+    (odd == 0 || stray).then_some((text, legacy))
 }
 
 /// UTF-16; `None` when a unit stands alone that cannot, or the text is of no script at all.
@@ -68,6 +75,15 @@ fn utf16(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<Cow<'static, [u8]>>
     }
     let odd = |char: char| matches!(char, '\u{E000}'..='\u{F8FF}' | '\u{FFF0}'..='\u{FFFF}');
     (!text.chars().any(odd)).then(|| Cow::Owned(text.into_bytes()))
+}
+
+/// UTF-32; `None` when it is none.
+fn utf32(bytes: &[u8], number: fn([u8; 4]) -> u32) -> Option<Cow<'static, [u8]>> {
+    let units = bytes
+        .chunks_exact(4)
+        .map(|unit| number([unit[0], unit[1], unit[2], unit[3]]));
+    let text: Option<String> = units.map(char::from_u32).collect();
+    text.map(|text| Cow::Owned(text.into_bytes()))
 }
 
 /// Whether it is UTF-8; the end of the read may cut a character.
@@ -144,7 +160,7 @@ fn plain(text: &[u8], whole: bool) -> Finding {
         } else {
             "text/csv"
         }
-    } else if text.starts_with(b"# ") && markup::marks(text) >= 3 && contains(text, b"](") {
+    } else if text.starts_with(b"# ") && markup::marks(text) >= 3 && contains(text, b"\n## ") {
         "text/markdown"
     } else {
         "text/plain"
