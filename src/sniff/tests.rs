@@ -6,7 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::domain::media::Accept;
-use crate::domain::media::{self, DOCM, DOCX, XLSM};
+use crate::domain::media::{self, DOCM, DOCX, PPTX, XLSM};
 use crate::domain::slot::Policy;
 use crate::domain::verdict::{Confidence, Declared, Facts, Flag, Reason, Verdict, judge};
 
@@ -416,6 +416,144 @@ fn every_honest_file_is_accepted_where_its_type_is_and_nowhere_else() {
             );
         }
     }
+}
+
+#[test]
+fn an_archive_behind_a_picture_is_found_in_its_end() {
+    let long = [&jpeg(3, 2)[..], &[0; 200_000], b"\xFF\xD9"].concat();
+    assert_eq!(read(&long).malformed, None);
+    for picture in [png(3, 2), gif(), webp_lossy(), long] {
+        let archive = zip(&[("META-INF/MANIFEST.MF", b"")]);
+        let finding = read(&[&picture[..], &archive].concat());
+        assert!(finding.flags.contains(&Flag::Polyglot), "{finding:?}");
+        assert!(finding.malformed.is_some());
+        assert!(
+            finding.evidence.bytes.starts_with("504b0506"),
+            "{finding:?}"
+        );
+    }
+}
+
+#[test]
+fn trailers_that_cameras_write_are_no_fault() {
+    let film = bmff(*b"mp42", b"isom", &film(*b"vide"));
+    for trailer in [
+        &film[..],
+        b"SEFH\x6a\0\0\0SEFT",
+        b"<x:xmpmeta/>",
+        &jpeg(2, 2),
+    ] {
+        let finding = read(&[&jpeg(3, 2)[..], trailer].concat());
+        assert_eq!(
+            (finding.malformed, &finding.flags[..]),
+            (None, &[][..]),
+            "{trailer:?}"
+        );
+    }
+}
+
+#[test]
+fn text_or_a_program_behind_a_cut_header_is_not_the_rest_of_it() {
+    let page = b"and then some text, like alert(1) for one";
+    let program = [&b"\x7FELF\x02\x01\x01"[..], &[0; 60]].concat();
+    for (cut, honest) in [(60, png(300, 200)), (62, bmp()), (30, webp_lossy())] {
+        for rest in [&page[..], &program] {
+            let lie = [&honest[..cut.min(honest.len() - 1)], rest].concat();
+            let finding = whole(&lie);
+            assert!(
+                finding.malformed.is_some() || finding.media_type.is_none(),
+                "{finding:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn the_rest_of_a_header_that_leaves_the_head_is_read_where_it_is() {
+    // Twice the longest segment, and only then the frame.
+    let segment = [&b"\xFF\xE1\xFF\xFF"[..], &vec![0; 65_533]].concat();
+    let plain = jpeg(40, 30);
+    let photo = [
+        &plain[..2],
+        &segment,
+        &segment,
+        &plain[2..],
+        &[0; 70_000],
+        b"\xFF\xD9",
+    ]
+    .concat();
+    let finding = read(&photo);
+    assert_eq!(finding.width.zip(finding.height), Some((40, 30)));
+    // A TIFF's directory may stand behind its pixels.
+    let mut scan = [&tiff()[..4], &100_000_u32.to_le_bytes(), &vec![0; 200_000]].concat();
+    let directory = &tiff()[8..];
+    scan[100_000..100_000 + directory.len()].copy_from_slice(directory);
+    let finding = read(&scan);
+    assert_eq!(finding.width.zip(finding.height), Some((7, 9)));
+    // Cover art is longer than the head, and the sound is behind it.
+    let mut song = b"ID3\x04\0\0\0\x06\0\0APIC".to_vec();
+    song.resize(10 + (6 << 14), 1);
+    let tag = song.len();
+    song.extend(mp3().repeat(40));
+    assert_eq!(read(&song).confidence, Confidence::Structure);
+    song.truncate(tag);
+    song.extend(b"not a frame of anything, whatever the tag said".repeat(400));
+    assert!(read(&song).malformed.is_some());
+}
+
+#[test]
+fn a_directory_too_long_to_be_read_still_tells() {
+    let names: Vec<String> = (0..2000)
+        .map(|at| format!("ppt/slides/slide-with-a-long-name-{at}.xml"))
+        .collect();
+    let mut members: Vec<(&str, &[u8])> = vec![
+        ("[Content_Types].xml", b"<Types/>"),
+        ("ppt/presentation.xml", b""),
+    ];
+    members.extend(names.iter().map(|name| (name.as_str(), &b"<x/>"[..])));
+    let slides = zip(&members);
+    assert!(slides.len() > 3 * 65_536);
+    assert_eq!(read(&slides).media_type, Some(PPTX));
+}
+
+#[test]
+fn a_brand_that_the_boxes_do_not_bear_out_is_a_lie() {
+    for (brand, boxes) in [
+        (*b"heic", film(*b"vide")),
+        (*b"avif", film(*b"vide")),
+        (*b"mp42", still(9, 7)),
+        (*b"isom", boxed(*b"free", b"")),
+    ] {
+        let finding = whole(&bmff(brand, b"", &boxes));
+        assert!(finding.malformed.is_some(), "{brand:?}: {finding:?}");
+    }
+}
+
+#[test]
+fn a_drawing_is_active_when_something_in_it_runs() {
+    let svg = |inner: &str| {
+        format!("<svg xmlns='http://www.w3.org/2000/svg' id='description'>{inner}</svg>")
+    };
+    for (inner, active) in [
+        ("<path d='M0 0'/><text>a subscript, on = off</text>", false),
+        ("<script>alert(1)</script>", true),
+        ("<g onload='alert(1)'/>", true),
+        ("<g\nonclick = 'alert(1)'/>", true),
+        ("<foreignObject/>", true),
+        ("<a href='javascript:alert(1)'/>", true),
+    ] {
+        let finding = whole(svg(inner).as_bytes());
+        assert_eq!(
+            (finding.media_type, finding.active),
+            (Some("image/svg+xml"), active),
+            "{inner}"
+        );
+    }
+    // What lies in the part that is not read could be anything.
+    let long = svg(&" ".repeat(300_000));
+    assert!(read(long.as_bytes()).active);
+    assert!(!read(svg(&" ".repeat(100_000)).as_bytes()).active);
+    assert!(read((svg(&" ".repeat(100_000)) + "<script>").as_bytes()).active);
 }
 
 proptest! {
