@@ -45,6 +45,8 @@ fn riff(sample: &Sample, order: Order) -> Option<Finding> {
         _ => return None,
     };
     let broken = |why, at: usize| Some(Finding::broken(media_type, why).at(at as u64));
+    let stated = order.u32(head, 4).filter(|len| *len != u32::MAX);
+    let cut = stated.is_some_and(|len| u64::from(len) + 8 > sample.size);
     let (mut at, mut format, mut truncated) = (12, false, false);
     for index in 0..64 {
         let (Some(id), Some(len)) = (head.get(at..at + 4), order.u32(head, at + 4)) else {
@@ -91,7 +93,7 @@ fn riff(sample: &Sample, order: Order) -> Option<Finding> {
     if !format && truncated {
         return broken("a chunk is longer than the file", 12);
     }
-    Some(Finding::of(media_type, Structure).flagged(Flag::Truncated, truncated))
+    Some(Finding::of(media_type, Structure).flagged(Flag::Truncated, truncated || cut))
 }
 
 /// Audio Interchange File Format, 1.3 and -C.

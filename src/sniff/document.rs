@@ -71,7 +71,7 @@ pub fn look(sample: &Sample) -> Option<Finding> {
         && last[last.len() - 16..]
             .iter()
             .all(|byte| is_text_byte(*byte));
-    if !ended && text {
+    if !ended && text && !end.is_empty() {
         let broken = Finding::broken("application/pdf", "text follows where its objects were to");
         return Some(broken.at(start + (end.len() - 16) as u64));
     }

@@ -36,6 +36,17 @@ pub fn guarded(sample: &Sample, finding: Finding) -> Finding {
         },
         None => finding,
     };
+    let is_package = matches!(media::family(media_type), "zip" | "ole2");
+    if !is_package
+        && finding.malformed.is_none()
+        && let Some(at) = memmem::find(
+            sample.head.get(..PAGE_BYTES).unwrap_or(sample.head),
+            b"\x7FELF",
+        )
+    {
+        let broken = Finding::broken(media_type, "a program follows its beginning");
+        return broken.flagged(Flag::ProgramInside, true).at(at as u64);
+    }
     if (is_picture || media_type == "application/pdf")
         && finding.malformed.is_none()
         && let Some(at) = archive(sample, !is_picture)

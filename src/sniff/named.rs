@@ -1,15 +1,14 @@
 //! Everything else that has a signature: archives, programs and data by a table, a few with
 //! checks of their own, and what the `infer` crate knows beside them.
 
-use super::bytes::{Sample, crc32, inflate, le16, le32, le64};
+use super::bytes::{Sample, crc32, inflate, is_text_byte, le16, le32, le64};
 use crate::domain::media;
 use crate::domain::verdict::Confidence::{Signature, Structure};
 use crate::domain::verdict::{Finding, Flag};
 
 /// Signatures long enough, or of bytes odd enough, that no text begins with them.
-const TABLE: [(&[u8], &str); 64] = [
+const TABLE: [(&[u8], &str); 63] = [
     (b"BZh", "application/x-bzip2"),
-    (b"\xFD7zXZ\0", "application/x-xz"),
     (b"\x28\xB5\x2F\xFD", "application/zstd"),
     (b"\x04\x22\x4D\x18", "application/x-lz4"),
     (b"LZIP\x01", "application/x-lzip"),
@@ -78,6 +77,7 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     let head = sample.head;
     match head {
         [0x1F, 0x8B, ..] => return Some(gzip(sample)),
+        [0xFD, b'7', b'z', b'X', b'Z', 0, ..] => return Some(xz(sample)),
         [b'7', b'z', 0xBC, 0xAF, 0x27, 0x1C, ..] => return Some(seven_zip(sample)),
         [b'R', b'a', b'r', b'!', 0x1A, 7, ..] => return Some(rar(head)),
         [b'F' | b'C' | b'Z', b'W', b'S', 1..=60, ..] => {
@@ -132,7 +132,7 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     placed
         .or_else(named)
         .map(|name| Finding::of(name, Signature))
-        .or_else(|| tar(head))
+        .or_else(|| tar(sample))
         .or_else(|| inferred(head))
 }
 
@@ -164,11 +164,38 @@ fn gzip(sample: &Sample) -> Finding {
     match head.get(at..) {
         None | Some([]) if sample.is_whole() => broken("the header is cut", at),
         None => Finding::of("application/gzip", Signature),
-        Some(rest) if inflate(&rest[..rest.len().min(512)], 2048, false).is_none() => {
-            broken("what follows the header is not packed", at)
-        }
-        Some(_) => Finding::of("application/gzip", Structure),
+        Some(rest) => match inflate(rest, 32 * 1024, false) {
+            None => broken("what follows the header is not packed", at),
+            Some((out, false)) if sample.is_whole() && out.len() < 32 * 1024 => {
+                broken("the packed data does not end", head.len())
+            }
+            Some(_) => Finding::of("application/gzip", Structure),
+        },
     }
+}
+
+/// The .xz file format, 1.2: the CRCs of the stream's and the first block's header, and the
+/// mark at the end.
+fn xz(sample: &Sample) -> Finding {
+    let head = sample.head;
+    let broken = |why, at| Finding::broken("application/x-xz", why).at(at);
+    if head.get(6..8).map(crc32) != le32(head, 8) {
+        return broken("the header's CRC does not match", 8);
+    }
+    // A length of zero is the index of a stream that holds nothing.
+    let len = 4 * (usize::from(head.get(12).copied().unwrap_or(0)) + 1);
+    let sum = head.get(8 + len..).and_then(|rest| le32(rest, 0));
+    if len > 4 && sum.is_some() && head.get(12..8 + len).map(crc32) != sum {
+        return broken("the first block's CRC does not match", 12);
+    }
+    let end = head
+        .iter()
+        .rposition(|byte| *byte != 0)
+        .map_or(0, |at| at + 1);
+    if sample.is_whole() && !head[..end].ends_with(b"YZ") {
+        return broken("the end is not where the file ends", end as u64);
+    }
+    Finding::of("application/x-xz", Structure)
 }
 
 /// The start header: its CRC covers where the directory is.
@@ -232,8 +259,16 @@ fn program(sample: &Sample) -> Finding {
         Some([b'P', b'E', 0, 0] | [b'N' | b'L', b'E' | b'X', ..]) => {
             Finding::of(NAME, Structure).at(new)
         }
-        // A plain DOS program has relocations before the place where newer ones have theirs.
-        _ if sample.size >= 512 || le16(head, 24) < Some(0x40) => Finding::of(NAME, Signature),
+        // A plain DOS program: so many pages of 512 bytes, and a header of so many of 16.
+        _ if le16(head, 2) < Some(512)
+            && le16(head, 4)
+                .is_some_and(|pages| pages > 0 && u64::from(pages - 1) * 512 <= sample.size)
+            && le16(head, 8).is_some_and(|len| len >= 2 && u64::from(len) * 16 <= sample.size)
+            && le16(head, 24) < Some(0x200) =>
+        {
+            Finding::of(NAME, Signature)
+        }
+        None if new > 64 && new < sample.size => Finding::of(NAME, Signature),
         _ => Finding::broken(NAME, "no program follows the header").at(60),
     }
 }
@@ -246,14 +281,42 @@ fn is_transport(head: &[u8]) -> bool {
     })
 }
 
-/// POSIX.1 `ustar` and its forerunners: the checksum of the first header.
-fn tar(head: &[u8]) -> Option<Finding> {
-    let header = head.get(..512).filter(|header| header[0] != 0)?;
-    let field = header[148..156]
+/// POSIX.1 `ustar` and its forerunners: the checksum of the first header, and what stands
+/// where the second is to.
+fn tar(sample: &Sample) -> Option<Finding> {
+    let header = sample.head.get(..512)?;
+    if header[0] == 0 || !is_tar_header(header) {
+        return None;
+    }
+    let len = octal(&header[124..136])
+        .and_then(|len| u64::try_from(len).ok())
+        .unwrap_or(0);
+    let next = len.div_ceil(512).saturating_add(1).saturating_mul(512);
+    let second = sample.from(next).map(|rest| &rest[..rest.len().min(512)]);
+    let links = matches!(header[156], b'0' | 0);
+    let is_text = |block: &[u8]| block.iter().take(32).all(|byte| is_text_byte(*byte));
+    Some(match second {
+        Some(block) if links && is_text(block) && !(block.len() == 512 && is_tar_header(block)) => {
+            let why = "what follows the first member is none";
+            Finding::broken("application/x-tar", why).at(next)
+        }
+        _ => Finding::of("application/x-tar", Structure),
+    })
+}
+
+/// A number in octal digits, as headers of tar have them.
+fn octal(field: &[u8]) -> Option<i64> {
+    let digits = field
         .trim_ascii()
         .split(|byte| matches!(byte, 0 | b' '))
         .next()?;
-    let stated = i64::from_str_radix(std::str::from_utf8(field).ok()?, 8).ok()?;
+    i64::from_str_radix(std::str::from_utf8(digits).ok()?, 8).ok()
+}
+
+fn is_tar_header(header: &[u8]) -> bool {
+    let Some(stated) = octal(&header[148..156]) else {
+        return false;
+    };
     let blank = |at| (148..156).contains(&at);
     let sum = |signed: bool| -> i64 {
         let value = |(at, byte): (usize, &u8)| match signed {
@@ -264,8 +327,7 @@ fn tar(head: &[u8]) -> Option<Finding> {
         header.iter().enumerate().map(value).sum()
     };
     // Some old writers added signed bytes.
-    (sum(false) == stated || sum(true) == stated)
-        .then(|| Finding::of("application/x-tar", Structure))
+    sum(false) == stated || sum(true) == stated
 }
 
 /// What `infer` names beside all this, where its signature is long enough. It is never

@@ -184,10 +184,11 @@ impl Directory {
                 break;
             };
             let (tag, kind) = (order.u16(entry, 0)?, order.u16(entry, 2)?);
-            if tag == 0 || !(1..=18).contains(&kind) {
+            if !(1..=18).contains(&kind) {
                 continue;
             }
-            read.entries += 1;
+            // TIFF's own tags; others may stand beside them.
+            read.entries += usize::from((254..=532).contains(&tag));
             // Type 3 is 16 bits wide; of 8-byte numbers the low half is enough.
             let value = match (kind, big) {
                 (3, _) => order
