@@ -185,11 +185,12 @@ fn is_also(kind: &str, bytes: &[u8]) -> bool {
     match kind {
         "json" => serde_json::from_slice::<serde_json::Value>(bytes).is_ok(),
         "html" => {
-            bytes.windows(4).any(|four| {
-                four[0] == b'<'
-                    && four[1].is_ascii_alphabetic()
-                    && (four[2] == b'>' || four[2].is_ascii_alphanumeric())
-            }) && !bytes.contains(&0)
+            let opens = |three: &[u8]| {
+                three[0] == b'<'
+                    && three[1].is_ascii_alphabetic()
+                    && (three[2] == b'>' || three[2] == b' ' || three[2].is_ascii_alphanumeric())
+            };
+            !bytes.contains(&0) && bytes.windows(3).any(opens)
         }
         _ => false,
     }
@@ -208,6 +209,7 @@ pub fn sit(corpus: &Corpus, folder: &Path) -> usize {
     bench.cut();
     bench.hostile();
     print!("{}", table(corpus, &bench.rows));
+    println!("{}", scarce(corpus, &bench.rows));
     for exception in &corpus.exceptions {
         println!(
             "exception: {} {} as {}: {} ({} times)",
@@ -230,6 +232,23 @@ pub fn sit(corpus: &Corpus, folder: &Path) -> usize {
         println!("wrong: … {} in all: {}", bench.wrong.len(), file.display());
     }
     bench.wrong.len()
+}
+
+/// The kinds that too little software makes here.
+fn scarce(corpus: &Corpus, rows: &[Row]) -> String {
+    let named = |wanted: fn(&Row) -> bool| {
+        let kinds = corpus.kinds.iter().zip(rows);
+        let names: Vec<&str> = kinds
+            .filter(|(kind, row)| kind.media_type.is_some() && wanted(row))
+            .map(|(kind, _)| kind.name.as_str())
+            .collect();
+        names.join(" ")
+    };
+    format!(
+        "skipped: no software here makes {}\nfewer than 20 files or 3 producers: {}",
+        named(|row| row.honest == 0),
+        named(|row| row.honest > 0 && (row.honest < 20 || row.producers.len() < 3))
+    )
 }
 
 fn table(corpus: &Corpus, rows: &[Row]) -> String {
