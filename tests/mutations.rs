@@ -10,6 +10,11 @@
     reason = "an allocator that counts is the only way to see what is allocated, and only here"
 )]
 #![expect(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a test says what it found, and may fall over"
+)]
+#![expect(
     clippy::disallowed_methods,
     reason = "how many cases to run is the caller's choice"
 )]
@@ -175,11 +180,6 @@ fn verdict(bytes: &[u8], size: u64, policy: &Policy) -> usize {
         assert!(
             range.start < range.end && range.end <= size,
             "{range:?} of {size}"
-        );
-        read += range.end - range.start;
-        assert!(
-            reads < 2 && read <= MORE_BYTES,
-            "{reads} reads, {read} bytes"
         );
         // A size that lies leaves bytes unread.
         let start = usize::try_from(range.start)

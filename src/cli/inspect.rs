@@ -193,21 +193,21 @@ fn in_words(report: &Value) -> String {
         return format!("{path}: {why}");
     }
     let kind = text("type").unwrap_or("unknown");
-    let mut line = format!("{path}: {kind}");
-    match (text("verdict"), text("detail"), text("malformed")) {
-        (Some(verdict), Some(detail), _) => line += &format!(": {verdict}, {detail}"),
-        (Some(verdict), None, _) => line += &format!(": {verdict}"),
+    let outcome = match (text("verdict"), text("detail"), text("malformed")) {
+        (Some(verdict), Some(detail), _) => format!(": {verdict}, {detail}"),
+        (Some(verdict), None, _) => format!(": {verdict}"),
         (None, _, Some(why)) => {
-            line += &format!(
-                ": not a sound {}: {why}",
-                text("detected").unwrap_or_default()
-            );
+            let begun = text("detected").unwrap_or_default();
+            format!(": not a sound {begun}: {why}")
         }
-        (None, ..) => {}
-    }
-    if text("detail").or(text("malformed")).is_some() {
-        let bytes = report["evidence"]["bytes"].as_str().unwrap_or_default();
-        line += &format!(" (at byte {}: {bytes})", report["evidence"]["offset"]);
-    }
-    line
+        (None, ..) => String::new(),
+    };
+    let evidence = match (text("detail").or(text("malformed")), &report["evidence"]) {
+        (Some(_), evidence) => {
+            let bytes = evidence["bytes"].as_str().unwrap_or_default();
+            format!(" (at byte {}: {bytes})", evidence["offset"])
+        }
+        (None, _) => String::new(),
+    };
+    format!("{path}: {kind}{outcome}{evidence}")
 }

@@ -29,6 +29,10 @@ pub struct Slot {
 /// What a slot allows. Each ticket carries the policy it was minted under, so that a
 /// later change of the configuration does not move the goal posts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each switch of the configuration"
+)]
 pub struct Policy {
     /// What is accepted; empty: any bytes.
     pub accept: Accept,

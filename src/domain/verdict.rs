@@ -353,13 +353,14 @@ fn may_be(name: &str, detected: &str, finding: &Finding) -> bool {
                 finding.has(Flag::NoVideoSeen)
             }
             ("audio/mp4", _) => false,
-            ("audio/ogg", "video/ogg") => true,
             ("video/webm", "video/matroska") => finding.has(Flag::WebmCodecs),
-            ("text/html", "application/xhtml+xml") | ("application/xhtml+xml", "text/html") => true,
             ("text/html", "text/plain" | "text/markdown" | "application/xml") => {
                 finding.has(Flag::Tags)
             }
-            ("application/xml", "application/xhtml+xml" | "image/svg+xml") => true,
+            ("audio/ogg", "video/ogg")
+            | ("text/html", "application/xhtml+xml")
+            | ("application/xhtml+xml", "text/html")
+            | ("application/xml", "application/xhtml+xml" | "image/svg+xml") => true,
             // A fragment without anything that runs, or XML whose root has a name of HTML's.
             ("text/markdown", "text/html") => finding.has(Flag::Tags),
             ("application/xml", "text/html") => finding.confidence == Confidence::Text,
@@ -530,7 +531,9 @@ fn check_type<'a>(
     if let Some(why) = finding.malformed {
         return Err((Reason::Malformed, format!("not a sound {detected}: {why}")));
     }
-    let active = finding.active || media::is_script(media_type);
+    // A fragment of HTML that holds nothing a browser runs is Markdown when its name says so.
+    let harmless = media_type == "text/markdown" && finding.has(Flag::Tags);
+    let active = finding.active && !harmless || media::is_script(media_type);
     if active && !policy.allow_active_content {
         let detail = format!(
             "{}a browser may run what is in this {media_type}, and the slot takes no active content",

@@ -186,11 +186,14 @@ fn by_major(major: [u8; 4]) -> Option<&'static str> {
 }
 
 /// What follows the brands, as far as the head shows it.
+#[expect(clippy::struct_excessive_bools, reason = "four things seen or not")]
 struct Shown {
     /// A `meta` box at the top, as pictures have.
     picture: bool,
     /// A `moov` or `moof`, as films have.
     film: bool,
+    /// The brands tell of a sequence of pictures, which is a film of a kind.
+    sequence: bool,
     /// The whole file was walked.
     all: bool,
     /// A box goes beyond the file.
@@ -221,6 +224,15 @@ fn typed(sample: &Sample, at: usize) -> Option<Finding> {
             .iter()
             .any(|found| &found.kind == b"meta" && contains(content(head, found), b"pict")),
         film: has(b"moov") || has(b"moof"),
+        sequence: [&major[..]]
+            .into_iter()
+            .chain(brands.chunks_exact(4))
+            .any(|brand| {
+                matches!(
+                    brand,
+                    b"avis" | b"msf1" | b"hevc" | b"hevx" | b"hevm" | b"hevs"
+                )
+            }),
         all: last >= sample.size || sample.is_whole(),
         truncated: last > sample.size,
     };
@@ -297,8 +309,8 @@ fn lie(
         }
         "image/heic" | "image/avif" | "image/heif" if !shown.picture => {
             // Sequences may do without a still picture.
-            let no_sequence = !shown.film || media_type == "image/heif";
-            (shown.all && no_sequence).then_some("the brand says a picture, and there is none")
+            (shown.all && !(shown.film && shown.sequence))
+                .then_some("the brand says a picture, and there is none")
         }
         _ if media_type.starts_with("image/") => None,
         _ if shown.picture && !shown.film && (shown.all || codec.is_some()) => {

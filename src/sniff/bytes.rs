@@ -185,10 +185,9 @@ pub fn inflate(bytes: &[u8], max: usize, zlib: bool) -> Option<(Vec<u8>, bool)> 
     let (status, _, len) = decompress(&mut state, bytes, &mut out, 0, flags);
     out.truncate(len);
     match status {
-        TINFLStatus::Done => Some((out, true)),
         TINFLStatus::NeedsMoreInput | TINFLStatus::HasMoreOutput => Some((out, false)),
         // The checksum is of no interest: some writers leave it out.
-        TINFLStatus::Adler32Mismatch => Some((out, true)),
+        TINFLStatus::Done | TINFLStatus::Adler32Mismatch => Some((out, true)),
         _ => None,
     }
 }

@@ -18,9 +18,8 @@ pub fn read(text: &[u8], whole: bool) -> Json {
     let kind = if nested { Json::Nested } else { Json::Scalar };
     match reader.value() {
         Ok(()) if reader.peek().is_none() => kind,
-        Ok(()) => Json::No,
         Err(Stop::End) if !whole => kind,
-        Err(_) => Json::No,
+        _ => Json::No,
     }
 }
 

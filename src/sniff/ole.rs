@@ -184,7 +184,7 @@ fn by_class(class: &[u8]) -> Option<&'static str> {
         0x0002_0810 | 0x0002_0811 | 0x0002_0820 | 0x0002_0821 if standard => {
             Some("application/vnd.ms-excel")
         }
-        0x64818D10 | 0x64818D11 | 0xEA7B_AE70 | 0xEA7B_AE71 => {
+        0x6481_8D10 | 0x6481_8D11 | 0xEA7B_AE70 | 0xEA7B_AE71 => {
             Some("application/vnd.ms-powerpoint")
         }
         0x0002_1A13 | 0x0002_1A14 if standard => Some("application/vnd.visio"),

@@ -387,9 +387,10 @@ fn every_honest_file_is_accepted_where_its_type_is_and_nowhere_else() {
     let files = honest();
     for (media_type, bytes) in &files {
         for (slot, _) in &files {
-            let Some(extension) = media::extension_of(media_type) else {
+            let extension = media::extension_of(media_type).unwrap_or_default();
+            if media::is_script(media_type) || media::is_script(slot) {
                 continue;
-            };
+            }
             let taken =
                 |name: &str| matches!(verdict(&[slot], name, None, bytes), Verdict::Accept(_));
             // Markdown that begins like a page is taken as nothing else.
@@ -420,7 +421,7 @@ fn every_honest_file_is_accepted_where_its_type_is_and_nowhere_else() {
 
 #[test]
 fn an_archive_behind_a_picture_is_found_in_its_end() {
-    let long = [&jpeg(3, 2)[..], &[0; 200_000], b"\xFF\xD9"].concat();
+    let long = [&jpeg(3, 2)[..], &vec![0; 200_000], b"\xFF\xD9"].concat();
     assert_eq!(read(&long).malformed, None);
     for picture in [png(3, 2), gif(), webp_lossy(), long] {
         let archive = zip(&[("META-INF/MANIFEST.MF", b"")]);
@@ -456,7 +457,7 @@ fn trailers_that_cameras_write_are_no_fault() {
 fn text_or_a_program_behind_a_cut_header_is_not_the_rest_of_it() {
     let page = b"and then some text, like alert(1) for one";
     let program = [&b"\x7FELF\x02\x01\x01"[..], &[0; 60]].concat();
-    for (cut, honest) in [(60, png(300, 200)), (62, bmp()), (30, webp_lossy())] {
+    for (cut, honest) in [(44, png(300, 200)), (20, webp_lossy()), (55, jpeg(30, 20))] {
         for rest in [&page[..], &program] {
             let lie = [&honest[..cut.min(honest.len() - 1)], rest].concat();
             let finding = whole(&lie);
@@ -478,7 +479,7 @@ fn the_rest_of_a_header_that_leaves_the_head_is_read_where_it_is() {
         &segment,
         &segment,
         &plain[2..],
-        &[0; 70_000],
+        &vec![0; 70_000],
         b"\xFF\xD9",
     ]
     .concat();
