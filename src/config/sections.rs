@@ -18,7 +18,7 @@ use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
     ServerKey, Storage, Synchronous, UploadKey, Webhook,
 };
-use crate::domain::media::{Accept, is_script};
+use crate::domain::media::Accept;
 use crate::domain::name::SlotName;
 use crate::domain::secret::Secret;
 use crate::domain::slot::{
@@ -59,7 +59,6 @@ pub(super) fn read(
     let limits = limits(&mut r, &mut top);
     let slots = slots(&mut r, &mut top, limits.retention);
     r.close(&top);
-
     Ok(Config {
         settings: r.finish()?,
         server,
@@ -547,9 +546,8 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
     if accept.is_empty() && r.has(s, "accept") {
         r.refuse(s, "accept", "empty. Leave it out to take any bytes.");
     }
-    let accept = Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default();
     let policy = Policy {
-        accept,
+        accept: Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default(),
         max_file_size: r.bounded_or(
             s,
             "max_file_size",
@@ -580,12 +578,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
         disposition: r.value_or(s, "disposition", &DISPOSITION, default.disposition),
         public: r.value_or(s, "public", &FLAG, default.public),
         strict_match: r.value_or(s, "strict_match", &FLAG, default.strict_match),
-        allow_active_content: r.value_or(
-            s,
-            "allow_active_content",
-            &FLAG,
-            default.allow_active_content,
-        ),
+        allow_active_content: r.value_or(s, "allow_active_content", &FLAG, false),
         image: image(r, s),
         per_tenant: per_tenant(r, s),
         token: default.token,
@@ -596,12 +589,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
 
 /// The rules between a slot's keys.
 fn policy_rules<'t>(r: &mut Reader<'t>, s: &Section<'t>, policy: &Policy, retention: Seconds) {
-    if let Some(name) = policy.accept.names().find(|name| is_script(name))
-        && !policy.allow_active_content
-    {
-        let what = format!(
-            "{name} is run by browsers, so nothing of that type is taken. Set allow_active_content = true, or leave it out."
-        );
+    if let Some(what) = values::unallowed_script(policy) {
         r.refuse(s, "accept", &what);
     }
     if policy.on_full == OnFull::Replace && policy.unclaimed_ttl.is_some() {

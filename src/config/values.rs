@@ -8,9 +8,9 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::{DatabaseUrl, LogFormat, Synchronous};
-use crate::domain::media::Accept;
+use crate::domain::media::{Accept, is_script};
 use crate::domain::secret::Secret;
-use crate::domain::slot::{Disposition, OnFull};
+use crate::domain::slot::{Disposition, OnFull, Policy};
 use crate::domain::time::Seconds;
 
 /// A value as TOML or a variable gives it.
@@ -342,6 +342,15 @@ pub(super) fn accept_item(text: &str) -> Result<String, String> {
     } else {
         Err("neither an extension, a type nor a wildcard. Write \".jpg\", \"image/png\" or \"image/*\".".into())
     }
+}
+
+/// Why nothing of a type that `accept` names could ever be taken.
+pub(super) fn unallowed_script(policy: &Policy) -> Option<String> {
+    let mut names = policy.accept.names();
+    let name = names.find(|name| !policy.allow_active_content && is_script(name))?;
+    Some(format!(
+        "{name} is run by browsers, so nothing of that type is taken. Set allow_active_content = true, or leave it out."
+    ))
 }
 
 /// How far a host can be reached from.
