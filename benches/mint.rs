@@ -3,7 +3,8 @@
 //! `cargo bench --bench mint` starts the real binary in release mode on SQLite with
 //! `synchronous=FULL` and drives it over loopback from this process. The S3 endpoint is
 //! never contacted: minting asks no store. Figures are printed, not asserted; compare
-//! ratios of one run. The client takes its share of the same cores.
+//! ratios of one run. The client takes its share of the same cores. With
+//! `PUTGATE_BENCH_DATABASE=postgres://…` the runs share that database, which should be new.
 
 #![expect(
     clippy::print_stdout,
@@ -66,17 +67,18 @@ impl Broker {
             .local_addr()
             .unwrap();
         std::fs::write(dir.path().join("secret"), SECRET).unwrap();
-        let database = dir.path().join("putgate.db");
+        #[expect(clippy::disallowed_methods, reason = "a benchmark's own variable")]
+        let database = std::env::var("PUTGATE_BENCH_DATABASE")
+            .unwrap_or_else(|_| format!("sqlite://{}", dir.path().join("putgate.db").display()));
         let config = format!(
             "[server]\nlisten = \"{address}\"\nlog_filter = \"warn\"\n\
-             [database]\nurl = \"sqlite://{}\"\n\
+             [database]\nurl = \"{database}\"\n\
              [storage]\nendpoint = \"http://127.0.0.1:1\"\nregion = \"us-east-1\"\n\
              staging_bucket = \"staging\"\nfiles_bucket = \"files\"\naccess_key = \"a\"\n\
              secret_key = \"b\"\nupload_access_key = \"c\"\nupload_secret_key = \"d\"\n\
              [auth]\nhs256_secret_files = [\"secret\"]\n\
              [limits]\nmax_open_tickets = 1000000\n\
-             [slots.photos]\naccept = [\"image/*\"]\nmax_entries = 1000000\nquota = \"1TB\"\n",
-            database.display()
+             [slots.photos]\naccept = [\"image/*\"]\nmax_entries = 1000000\nquota = \"1TB\"\n"
         );
         let path = dir.path().join("putgate.toml");
         std::fs::write(&path, config).unwrap();
@@ -85,10 +87,12 @@ impl Broker {
             run.arg("--config")
                 .arg(&path)
                 .arg(command)
+                .env_clear()
                 .stdout(Stdio::null());
             run
         };
-        assert!(run("setup").status().unwrap().success());
+        let set_up = run("setup").arg("--database-only").status();
+        assert!(set_up.unwrap().success());
         let child = run("serve").spawn().unwrap();
         let start = Instant::now();
         while TcpStream::connect(address).is_err() {

@@ -1,19 +1,26 @@
 //! The worker: loops around passes of [`sweep`], each with a pace and a temper of its own, so
-//! that one that is slow or in trouble keeps none of the others.
+//! that one that is slow or in trouble keeps none of the others. When the store is away, all
+//! that need it pause together, and one probe asks for it.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::domain::problem::Problem;
+use tokio::sync::watch;
+
+use crate::domain::problem::{Code, Problem};
 use crate::flow::App;
+use crate::flow::deliver;
 use crate::flow::sweep::{self, Swept};
 use crate::store::Bucket;
 
 /// How often the polls run.
 const POLL: Duration = Duration::from_secs(1);
-/// How often the buckets are walked: a page of each at a time.
+/// How often the staging bucket is walked from end to end, and a page of the files bucket.
 const WALK: Duration = Duration::from_mins(1);
-/// The longest pause of a pass while store or database are away.
+/// The pause between two pages of the staging bucket, a thousand objects each.
+const BETWEEN_PAGES: Duration = Duration::from_secs(1);
+/// The longest pause of a pass while store or database are away, and of the probe.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// Does what is due, a bounded amount of it. A pass in trouble does not keep the others; the
@@ -32,17 +39,18 @@ pub async fn run_once(app: &Arc<App>) -> Result<Swept, Problem> {
     })
 }
 
-/// Walks a page of each bucket and forgets old rows.
+/// Walks a page of each bucket and forgets old rows, whether or not the store answers.
 pub async fn walk_once(app: &Arc<App>) -> Result<Swept, Problem> {
     let mut swept = Swept::default();
+    let forgotten = sweep::forget_old_rows(app, app.db.now()).await;
     sweep::walk(app, Bucket::Staging, false, &mut swept).await?;
     sweep::walk(app, Bucket::Files, false, &mut swept).await?;
-    sweep::forget_old_rows(app, app.db.now()).await?;
+    forgotten?;
     Ok(swept)
 }
 
 /// What the worker does, each in a loop of its own.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Pass {
     /// Judge or expire open tickets whose time has come.
     Look,
@@ -52,60 +60,218 @@ enum Pass {
     Unclaimed,
     /// Delete the bytes of tombstones.
     Purge,
-    /// A page of each bucket, and rows past their time.
-    Walk,
+    /// The staging bucket, page by page to its end.
+    WalkStaging,
+    /// A page of the files bucket.
+    WalkFiles,
+    /// Rows past their time.
+    Forget,
+    /// Send events; also as soon as one is written.
+    Deliver,
+}
+
+/// What a pass did, and whether there is more of it right now.
+#[derive(Clone, Copy, Debug)]
+struct Did {
+    count: usize,
+    more: bool,
 }
 
 impl Pass {
     fn pace(self) -> Duration {
         match self {
             Self::Look | Self::Clean | Self::Unclaimed | Self::Purge => POLL,
-            Self::Walk => WALK,
+            Self::WalkStaging | Self::WalkFiles | Self::Forget => WALK,
+            Self::Deliver => deliver::POLL,
         }
     }
 
-    /// Runs it once; answers how much it did.
-    async fn run(self, app: &Arc<App>) -> Result<usize, Problem> {
+    fn needs_store(self) -> bool {
         match self {
-            Self::Look => sweep::look_at_due_tickets(app).await,
-            Self::Clean => sweep::clean_closed_tickets(app).await,
-            Self::Unclaimed => sweep::end_unclaimed_files(app).await,
-            Self::Purge => sweep::purge_tombstones(app).await,
-            Self::Walk => Ok(walk_once(app).await?.deleted.len()),
+            Self::Look | Self::Clean | Self::Purge | Self::WalkStaging | Self::WalkFiles => true,
+            Self::Unclaimed | Self::Forget | Self::Deliver => false,
+        }
+    }
+
+    /// Runs it once.
+    async fn run(self, app: &Arc<App>) -> Result<Did, Problem> {
+        let mut swept = Swept::default();
+        let mut more = false;
+        let count = match self {
+            Self::Look => sweep::look_at_due_tickets(app).await?,
+            Self::Clean => sweep::clean_closed_tickets(app).await?,
+            Self::Unclaimed => sweep::end_unclaimed_files(app).await?,
+            Self::Purge => sweep::purge_tombstones(app).await?,
+            Self::WalkStaging => {
+                more = sweep::walk(app, Bucket::Staging, false, &mut swept).await?;
+                swept.deleted.len()
+            }
+            Self::WalkFiles => {
+                sweep::walk(app, Bucket::Files, false, &mut swept).await?;
+                swept.deleted.len()
+            }
+            Self::Forget => {
+                sweep::forget_old_rows(app, app.db.now()).await?;
+                0
+            }
+            // It says itself what is worth a line.
+            Self::Deliver => deliver::deliver(app).await.map(|_| 0)?,
+        };
+        Ok(Did { count, more })
+    }
+
+    /// How long to pause after an answer, when the last pause was `last`.
+    fn pause(self, answer: &Result<Did, Problem>, last: Duration) -> Duration {
+        match answer {
+            Ok(did) if did.more => BETWEEN_PAGES,
+            Ok(_) => self.pace(),
+            Err(_) => longer(last),
+        }
+    }
+}
+
+fn longer(pause: Duration) -> Duration {
+    (pause * 2).min(LONGEST_PAUSE)
+}
+
+/// A pause a quarter shorter to a quarter longer, so that replicas that began together do
+/// not ask together for ever.
+fn jittered(pause: Duration, random: u64) -> Duration {
+    let percent = 75 + u32::try_from(random % 51).unwrap_or(25);
+    pause * percent / 100
+}
+
+fn random() -> u64 {
+    RandomState::new().hash_one(0_u8)
+}
+
+/// Whether the store answers, as far as the passes found. Once one of them finds it away, none
+/// that needs it runs until [`probe`](Self::probe) was answered.
+#[derive(Debug)]
+struct Circuit {
+    closed: watch::Sender<bool>,
+}
+
+impl Circuit {
+    fn new() -> Self {
+        Self {
+            closed: watch::Sender::new(true),
+        }
+    }
+
+    /// Takes note of a pass's trouble.
+    fn note(&self, problem: &Problem) {
+        if problem.code == Code::StorageUnavailable {
+            self.closed.send_replace(false);
+        }
+    }
+
+    async fn until(&self, closed: bool) {
+        let mut state = self.closed.subscribe();
+        // The sender is `self`.
+        let _ = state.wait_for(|now| *now == closed).await;
+    }
+
+    /// Whenever the store is away, asks for it, one small listing at a time and ever more
+    /// slowly, until it answers.
+    async fn probe(&self, app: &Arc<App>) {
+        let mut stop = app.stopping();
+        while !*stop.borrow() {
+            let mut pause = POLL;
+            tokio::select! {
+                () = self.until(false) => {}
+                _ = stop.changed() => return,
+            }
+            loop {
+                tokio::select! {
+                    () = tokio::time::sleep(jittered(pause, random())) => {}
+                    _ = stop.changed() => return,
+                }
+                match app.store.list(Bucket::Staging, "", None, 1).await {
+                    Ok(_) => break,
+                    Err(error) => tracing::warn!(%error, "the store is still away"),
+                }
+                pause = longer(pause);
+            }
+            tracing::info!("the store answers");
+            self.closed.send_replace(true);
         }
     }
 }
 
 /// Runs until the app is to stop.
 pub async fn run(app: Arc<App>) {
+    let circuit = Circuit::new();
     tokio::join!(
-        keep(&app, Pass::Look),
-        keep(&app, Pass::Clean),
-        keep(&app, Pass::Unclaimed),
-        keep(&app, Pass::Purge),
-        keep(&app, Pass::Walk),
+        circuit.probe(&app),
+        keep(&app, &circuit, Pass::Look),
+        keep(&app, &circuit, Pass::Clean),
+        keep(&app, &circuit, Pass::Unclaimed),
+        keep(&app, &circuit, Pass::Purge),
+        keep(&app, &circuit, Pass::WalkStaging),
+        keep(&app, &circuit, Pass::WalkFiles),
+        keep(&app, &circuit, Pass::Forget),
+        keep(&app, &circuit, Pass::Deliver),
     );
 }
 
 /// One pass again and again: at its pace when all is well, ever more slowly in trouble.
-async fn keep(app: &Arc<App>, pass: Pass) {
+async fn keep(app: &Arc<App>, circuit: &Circuit, pass: Pass) {
     let mut stop = app.stopping();
     let mut pause = pass.pace();
     while !*stop.borrow() {
-        pause = match pass.run(app).await {
-            Ok(0) => pass.pace(),
-            Ok(done) => {
-                tracing::info!(?pass, done, "the worker did what was due");
-                pass.pace()
+        if pass.needs_store() {
+            tokio::select! {
+                () = circuit.until(true) => {}
+                _ = stop.changed() => return,
             }
+        }
+        let answer = pass.run(app).await;
+        match &answer {
+            Ok(did) if did.count > 0 => {
+                tracing::info!(?pass, done = did.count, "the worker did what was due");
+            }
+            Ok(_) => {}
             Err(problem) => {
                 tracing::warn!(?pass, %problem, "the worker pauses");
-                (pause * 2).min(LONGEST_PAUSE)
+                circuit.note(problem);
             }
-        };
+        }
+        pause = pass.pause(&answer, pause);
         tokio::select! {
-            () = tokio::time::sleep(pause) => {}
+            () = tokio::time::sleep(jittered(pause, random())) => {}
+            () = app.db.told(), if matches!(pass, Pass::Deliver) => {}
             changed = stop.changed() => if changed.is_err() { return },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_in_trouble_to_a_minute_and_shrink_at_once() {
+        let away = || Err(Problem::new(Code::StorageUnavailable, "away"));
+        let mut pause = Pass::Look.pace();
+        let mut pauses = Vec::new();
+        for _ in 0..8 {
+            pause = Pass::Look.pause(&away(), pause);
+            pauses.push(pause.as_secs());
+        }
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60]);
+        let did = |more| Ok(Did { count: 1, more });
+        assert_eq!(Pass::Look.pause(&did(false), pause), POLL);
+        assert_eq!(Pass::WalkStaging.pause(&did(true), pause), BETWEEN_PAGES);
+        assert_eq!(Pass::WalkStaging.pause(&did(false), pause), WALK);
+    }
+
+    #[test]
+    fn jitter_stays_within_a_quarter() {
+        let pauses: Vec<u128> = (0..1000)
+            .map(|n| jittered(Duration::from_secs(1), n).as_millis())
+            .collect();
+        assert_eq!(pauses.iter().min(), Some(&750));
+        assert_eq!(pauses.iter().max(), Some(&1250));
     }
 }

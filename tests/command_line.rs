@@ -62,6 +62,7 @@ fn help_lists_the_commands_and_the_exit_codes() {
     for command in [
         "dev",
         "serve",
+        "worker",
         "setup",
         "check",
         "audit",
@@ -236,33 +237,53 @@ async fn a_healthcheck_is_0_while_serve_lives_and_1_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_names_what_is_configured_in_vain() {
-    let (site, _store) = site().await;
-    let secret = "0123456789abcdef0123456789abcdef";
-    std::fs::write(site.dir.path().join("webhook"), secret).unwrap();
-    let more = format!(
-        "{SLOTS}\n[webhook]\nurl = \"https://app.example.com/hook\"\n\
-         secret_files = [\"webhook\"]\n[notifications]\nsecret_file = \"webhook\"\n"
-    );
-    site.write_with(&more, &|text| {
-        text.replace("[database]", "admin_listen = \"127.0.0.1:1\"\n[database]")
+async fn a_worker_alone_finishes_what_a_serve_without_one_began() {
+    let (site, store) = site().await;
+    site.write_with(SLOTS, &|text| {
+        let more = "worker = false\nadmin_listen = \"127.0.0.1:0\"\n[database]";
+        text.replace("[database]", more)
     });
-    let log = |site: &Site| {
-        let server = site.serve();
-        server.signal("TERM");
-        server.ended(Duration::from_secs(10));
-        server.log()
+    let apart = |server: &Server| {
+        let log = server.log();
+        let lines = log
+            .lines()
+            .filter_map(|line| serde_json::from_str(line).ok());
+        let line: Option<Value> = lines
+            .into_iter()
+            .find(|line: &Value| line["message"] == "answering apart");
+        format!("http://{}", line.unwrap()["address"].as_str().unwrap())
     };
-    let sections = ["webhook", "notifications", "server.admin_listen"];
-    let said = log(&site);
-    for section in sections {
-        let named = said.lines().filter(|line| {
-            line.contains(&format!("\"{section}\"")) && line.contains("does not act on it")
-        });
-        assert_eq!(named.count(), 1, "{section}: {said}");
-    }
-    site.write(SLOTS);
-    assert!(!log(&site).contains("does not act on it"));
+    let server = site.serve();
+    let token = site.token("7");
+    let ticket = mint(&server.url, &token, "photos", "a.png", png(1).len());
+    let ticket = ticket.await.unwrap();
+    assert_eq!(put(&ticket["transfer"], &png(1)).await, Ok(200));
+    assert!(server.log().contains("\"works\":false"), "{}", server.log());
+    let get = async |server: &Server, path: &str| {
+        process::call(&apart(server), "GET", path, &token, None).await
+    };
+    assert_eq!(get(&server, "/readyz").await.unwrap().status, 200);
+    let reply = get(&server, "/v1/slots").await;
+    assert_eq!(reply.unwrap().status, 404, "the API is not there");
+    let said = site.run(&["worker"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(said.err.contains("served by another process"), "{said:?}");
+    assert!(said.err.contains("needs PostgreSQL"), "{said:?}");
+    // The minute before the first look, passed.
+    meddle(&site, "UPDATE tickets SET next_check_at = 0").await;
+    server.signal("TERM");
+    assert!(server.ended(Duration::from_secs(10)).success());
+    assert!(store.objects("files").is_empty(), "nobody looked");
+
+    let worker = Server::worker(&site.config());
+    assert_eq!(get(&worker, "/readyz").await.unwrap().status, 200);
+    until("it commits the file", async || {
+        store.objects("files").len() == 1 && store.objects("staging").is_empty()
+    })
+    .await;
+    worker.signal("TERM");
+    assert!(worker.ended(Duration::from_secs(10)).success());
+    site.must(&["audit"]);
 }
 
 #[test]

@@ -1,11 +1,16 @@
-//! The database, through its one door, on a real SQLite file.
+//! The database, through its one door: a real SQLite file, or a real PostgreSQL where
+//! `PUTGATE_TEST_DATABASE` names one.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
+#[path = "common/database.rs"]
+mod database;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
+use database::{Hand, TestDatabase};
 use futures_util::future::join_all;
 use putgate::clock::Clock;
 use putgate::db::{Db, DbError, FileFilter, Settings, Synchronous, TicketFilter};
@@ -21,8 +26,6 @@ use putgate::domain::problem::{Code, Problem};
 use putgate::domain::slot::{Disposition, OnFull, Policy};
 use putgate::domain::ticket::{State, Ticket};
 use putgate::domain::time::{Seconds, Timestamp};
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions, SqliteConnection};
 
 const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 
@@ -36,6 +39,7 @@ fn id() -> Id {
 /// A directory of one test, removed with it.
 struct House {
     dir: PathBuf,
+    database: TestDatabase,
     clock: Clock,
 }
 
@@ -52,6 +56,7 @@ impl House {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
         Self {
+            database: TestDatabase::make(&dir),
             dir,
             clock: Clock::manual(START),
         }
@@ -59,8 +64,7 @@ impl House {
 
     fn settings(&self) -> Settings {
         Settings {
-            path: self.dir.join("putgate.db"),
-            synchronous: Synchronous::Normal,
+            place: self.database.place(Synchronous::Normal),
             migrate: true,
         }
     }
@@ -71,22 +75,14 @@ impl House {
             .unwrap()
     }
 
-    /// Somebody else's hand on the same file.
-    async fn raw(&self) -> SqliteConnection {
-        SqliteConnectOptions::new()
-            .filename(self.settings().path)
-            .connect()
-            .await
-            .unwrap()
+    /// Somebody else's hand in it.
+    async fn raw(&self) -> Hand {
+        self.database.hand().await
     }
 }
 
-async fn run(connection: &mut SqliteConnection, sql: impl Into<String>) -> Result<u64, String> {
-    sqlx::query(AssertSqlSafe(sql.into()))
-        .execute(connection)
-        .await
-        .map(|done| done.rows_affected())
-        .map_err(|error| error.to_string())
+async fn run(hand: &mut Hand, sql: impl Into<String>) -> Result<u64, String> {
+    hand.run(sql).await
 }
 
 fn tenant() -> Tenant {
@@ -408,18 +404,13 @@ async fn the_audit_finds_endings_that_nobody_was_told_of() {
     let none: Vec<Id> = Vec::new();
     assert_eq!(db.untold_endings(since).await.unwrap(), none);
     let mut raw = house.raw().await;
-    for (ticket, sql) in [
-        (&a, "DELETE FROM events WHERE subject = $1"),
-        (
-            &b,
-            "UPDATE events SET kind = 'ticket.expired' WHERE subject = $1",
-        ),
+    for (ticket, change) in [
+        (&a, "DELETE FROM events"),
+        (&b, "UPDATE events SET kind = 'ticket.expired'"),
     ] {
-        sqlx::query(sql)
-            .bind(ticket.id)
-            .execute(&mut raw)
-            .await
-            .unwrap();
+        let subject = house.database.id(ticket.id);
+        let sql = format!("{change} WHERE subject = {subject}");
+        run(&mut raw, sql).await.unwrap();
     }
     let mut found = db.untold_endings(since).await.unwrap();
     found.sort();
@@ -610,9 +601,14 @@ async fn a_database_that_somebody_else_holds_refuses_a_crowd_at_once_and_recover
     let house = House::new("held");
     let db = house.open().await;
     let mut raw = house.raw().await;
-    run(&mut raw, "BEGIN IMMEDIATE").await.unwrap();
+    if house.database.is_postgres() {
+        run(&mut raw, "BEGIN").await.unwrap();
+        run(&mut raw, "LOCK TABLE usage").await.unwrap();
+    } else {
+        run(&mut raw, "BEGIN IMMEDIATE").await.unwrap();
+    }
     let crowd = join_all((0..20).map(|_| try_mint(&db, mint("ann", &wide(), 1))));
-    // One wait for the lock (5 s), not one each.
+    // A wait or a few for the lock, not one each.
     let outcomes = tokio::time::timeout(std::time::Duration::from_secs(20), crowd)
         .await
         .unwrap();
@@ -723,7 +719,7 @@ const TICKET_ROW: &[(&str, &str)] = &[
     ("state", "'open'"),
     ("name", "'a'"),
     ("size", "1"),
-    ("exact_size", "1"),
+    ("exact_size", "true"),
     ("metadata", "'{}'"),
     ("policy", "'{}'"),
     ("epoch", "0"),
@@ -780,7 +776,7 @@ const USAGE_ROW: &[(&str, &str)] = &[
     ("stored", "0"),
 ];
 
-fn row(table: &str, changes: &[(&str, &str)]) -> String {
+fn row(database: &TestDatabase, table: &str, changes: &[(&str, &str)]) -> String {
     let row = match table {
         "tickets" => TICKET_ROW,
         "files" => FILE_ROW,
@@ -793,10 +789,19 @@ fn row(table: &str, changes: &[(&str, &str)]) -> String {
     };
     let columns: Vec<&str> = row.iter().map(|(column, _)| *column).collect();
     let values: Vec<String> = row.iter().map(|(c, usual)| value(c, usual)).collect();
+    let values = values.join(", ");
+    let values = if database.is_postgres() {
+        values
+            .replace("hex(randomblob(16))", "gen_random_uuid()::text")
+            .replace("hex(randomblob(8))", "gen_random_uuid()::text")
+            .replace("randomblob(16)", "gen_random_uuid()")
+            .replace("x'00'", "'00000000-0000-7000-8000-000000000000'")
+    } else {
+        values
+    };
     format!(
-        "INSERT INTO {table} ({}) VALUES ({})",
-        columns.join(", "),
-        values.join(", ")
+        "INSERT INTO {table} ({}) VALUES ({values})",
+        columns.join(", ")
     )
 }
 
@@ -986,28 +991,39 @@ async fn named_constraints_stand_in_the_way_of_impossible_rows() {
     let db = house.open().await;
     let mut raw = house.raw().await;
     for (name, table, possible, change) in IMPOSSIBLE {
-        let possible_row = row(table, possible);
+        let possible_row = row(&house.database, table, possible);
         run(&mut raw, possible_row.clone())
             .await
             .expect(&possible_row);
         let impossible: Vec<_> = change.iter().chain(*possible).copied().collect();
-        let why = run(&mut raw, row(table, &impossible))
+        let why = run(&mut raw, row(&house.database, table, &impossible))
             .await
             .expect_err(name);
         assert!(why.contains(name), "{change:?} in {table}: {why}");
     }
     // SQLite names the columns of a UNIQUE constraint, not the constraint.
-    for (columns, table, twice) in [
-        ("files.key", "files", [("key", "'k'")].as_slice()),
+    for (columns, name, table, twice) in [
+        (
+            "files.key",
+            "files_key_unique",
+            "files",
+            [("key", "'k'")].as_slice(),
+        ),
         (
             "events.subject, events.seq",
+            "events_once_per_seq",
             "events",
             &[("subject", "x'00'")],
         ),
     ] {
-        run(&mut raw, row(table, twice)).await.unwrap();
-        let why = run(&mut raw, row(table, twice)).await.unwrap_err();
-        assert!(why.contains(columns), "{why}");
+        run(&mut raw, row(&house.database, table, twice))
+            .await
+            .unwrap();
+        let why = run(&mut raw, row(&house.database, table, twice))
+            .await
+            .unwrap_err();
+        let said = [columns, name][usize::from(house.database.is_postgres())];
+        assert!(why.contains(said), "{why}");
     }
     let schema = include_str!("../migrations/sqlite/0001_the_house.sql");
     let tested = |name: &str| {
@@ -1026,12 +1042,15 @@ async fn named_constraints_stand_in_the_way_of_impossible_rows() {
 #[tokio::test]
 async fn one_process_serves_and_others_may_read_beside_it() {
     let house = House::new("beside");
+    let TestDatabase::Sqlite(path) = &house.database else {
+        return;
+    };
     let early = Db::open_beside(&house.settings(), house.clock.clone()).await;
     let Err(DbError::Refused(sentence)) = early else {
         panic!("nothing is there to read");
     };
     assert!(sentence.contains("putgate.db"), "{sentence}");
-    assert!(!house.settings().path.exists(), "reading creates nothing");
+    assert!(!path.exists(), "reading creates nothing");
     let db = house.open().await;
     let ticket = mint_one(&db, "ann", &wide()).await;
     let second = Db::open(&house.settings(), house.clock.clone(), id).await;
@@ -1094,8 +1113,9 @@ async fn a_schema_that_is_older_or_much_newer_is_refused() {
         other => panic!("{other:?}"),
     };
     let empty = sentence(open().await);
+    let what = ["no database", "has schema 0"][usize::from(house.database.is_postgres())];
     assert!(
-        empty.contains("no database") && empty.contains("putgate setup"),
+        empty.contains(what) && empty.contains("putgate setup"),
         "{empty}"
     );
     house.open().await.close().await;
@@ -1104,7 +1124,8 @@ async fn a_schema_that_is_older_or_much_newer_is_refused() {
     for (version, allowed) in [(2, true), (3, false)] {
         let newer = format!(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
-             VALUES ({version}, 'later', 1, x'00', 0)"
+             VALUES ({version}, 'later', true, {}, 0)",
+            ["x'00'", "'\\x00'"][usize::from(house.database.is_postgres())]
         );
         run(&mut raw, newer).await.unwrap();
         // Also when this release would migrate: it has nothing to add.
@@ -1266,8 +1287,9 @@ async fn the_worker_finds_what_is_due_and_nothing_else() {
     )
     .await
     .unwrap();
-    assert_eq!(db.unclean_tickets(db.now(), 9).await.unwrap().len(), 1);
+    // On PostgreSQL what one replica has taken is due again when its turn is over.
     house.clock.advance(Seconds(30));
+    assert_eq!(db.unclean_tickets(db.now(), 9).await.unwrap().len(), 1);
     let due = db.due_tickets(db.now(), 9).await.unwrap();
     assert!(due.contains(&leased.id), "its lease has lapsed");
     db.close().await;

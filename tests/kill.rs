@@ -43,8 +43,10 @@ async fn site() -> (Site, DevStore) {
 async fn converge(site: &Site, store: &DevStore) -> Arc<App> {
     let clock = Clock::manual(Clock::System.now());
     let settings = db::Settings {
-        path: site.database(),
-        synchronous: db::Synchronous::Full,
+        place: db::Place::Sqlite {
+            path: site.database(),
+            synchronous: db::Synchronous::Full,
+        },
         migrate: false,
     };
     let ids = clock.clone();

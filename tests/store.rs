@@ -13,7 +13,9 @@ use putgate::clock::Clock;
 use putgate::devstore::{self, DevStore, Fault, Op};
 use putgate::domain::secret::Secret;
 use putgate::domain::time::Seconds;
-use putgate::store::{Bucket, Key, Peek, Presigned, Promotion, Settings, Store, StoreError};
+use putgate::store::{
+    Bucket, Key, Outcome, Peek, Presigned, Promotion, Settings, Store, StoreError,
+};
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -22,9 +24,9 @@ const TTL: Seconds = Seconds(60);
 
 // ---------------------------------------------------------------- the laws, on a real server
 
-/// Runs every law on a running server with two empty buckets. `probe_is_safe`: whether the
-/// server refuses unsigned copy sources for the upload key.
-async fn store_laws(settings: &Settings, probe_is_safe: bool) {
+/// Runs every law on a running server with two buckets. `one_key`: whether the server refuses
+/// unsigned copy sources even for a key that may read.
+async fn store_laws(settings: &Settings, one_key: bool) {
     let store = Store::connect(settings.clone()).await.unwrap();
     let run = format!("{}-{}", Clock::System.now().millis(), std::process::id());
     signed_puts_store_exactly_what_was_signed(&store, &run).await;
@@ -34,7 +36,15 @@ async fn store_laws(settings: &Settings, probe_is_safe: bool) {
     a_copy_by_parts_stops_when_told(&store, &run).await;
     multipart_uploads_live_as_planned(&store, &run).await;
     listings_turn_pages(&store, &run).await;
-    assert_eq!(store.probe_copy_source().await, Ok(probe_is_safe));
+    let alone = Store::connect(Settings {
+        upload_key: None,
+        ..settings.clone()
+    });
+    let alone = alone.await.unwrap();
+    an_uploader_copies_nothing_by_an_unsigned_header(&store, &run, true).await;
+    an_uploader_copies_nothing_by_an_unsigned_header(&alone, &format!("{run}-one"), one_key).await;
+    assert_eq!(store.probe_copy_source().await, Ok(true));
+    assert_eq!(alone.probe_copy_source().await, Ok(one_key));
     let left = store
         .list(Bucket::Staging, "putgate-probe", None, 10)
         .await
@@ -68,16 +78,6 @@ async fn devstore(name: &str) -> (DevStore, Settings) {
 async fn the_devstore_keeps_the_laws() {
     let (server, settings) = devstore("laws").await;
     store_laws(&settings, true).await;
-    let same = Settings {
-        upload_key: None,
-        ..settings
-    };
-    let same = Store::connect(same).await.unwrap();
-    assert_eq!(
-        same.probe_copy_source().await,
-        Ok(true),
-        "refused for any key"
-    );
     server.stop().await;
 }
 
@@ -137,10 +137,10 @@ async fn reads_lists_and_deletes_survive_two_failures() {
     server.stop().await;
 }
 
-/// Any server: `PUTGATE_TEST_STORE` holds its endpoint, region, keys, and whether it is known
-/// to refuse unsigned copy sources for the upload key, as JSON:
-/// `{"endpoint":"http://127.0.0.1:9000","region":"us-east-1","server":["AK","SK"],"upload":["AK","SK"],"safe":true}`.
-/// Its buckets are `staging` and `files`.
+/// Any server: `PUTGATE_TEST_STORE` says how it is reached, as
+/// `{"endpoint":"http://127.0.0.1:9000","region":"us-east-1","server":["AK","SK"],"upload":["AK","SK"],"one_key":false}`;
+/// `one_key`: whether it refuses unsigned copy sources whatever the key may do. Its buckets are
+/// `staging` and `files`.
 #[tokio::test]
 async fn the_store_of_the_environment_keeps_the_laws() {
     #[expect(
@@ -152,19 +152,96 @@ async fn the_store_of_the_environment_keeps_the_laws() {
     };
     let given: serde_json::Value = serde_json::from_str(&text).unwrap();
     let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
-    let key = |name: &str| {
-        given.get(name).map(|pair| Key::Static {
-            access_key: word(&pair[0]),
-            secret_key: Secret::new(word(&pair[1])),
-        })
+    let key = |name: &str| Key::Static {
+        access_key: word(&given[name][0]),
+        secret_key: Secret::new(word(&given[name][1])),
     };
     let settings = Settings {
         region: word(&given["region"]),
-        server_key: key("server").unwrap(),
-        upload_key: key("upload"),
+        server_key: key("server"),
+        upload_key: Some(key("upload")),
         ..settings(word(&given["endpoint"]))
     };
-    store_laws(&settings, given["safe"].as_bool().unwrap()).await;
+    let store = Store::connect(settings.clone()).await.unwrap();
+    for bucket in [Bucket::Staging, Bucket::Files] {
+        store.ensure_bucket(bucket).await.unwrap();
+        let again = store.ensure_bucket(bucket).await;
+        assert_eq!(again, Ok(Outcome::Kept), "{bucket}");
+    }
+    store_laws(&settings, given["one_key"].as_bool().unwrap()).await;
+    the_upload_key_can_only_write_to_staging(&settings, &store).await;
+}
+
+/// Asks for everything else with the upload key.
+async fn the_upload_key_can_only_write_to_staging(settings: &Settings, store: &Store) {
+    upload(store, "own", b"mine").await;
+    let key = settings.upload_key.clone().unwrap();
+    let browser = Store::connect(Settings {
+        server_key: key.clone(),
+        ..settings.clone()
+    });
+    let browser = browser.await.unwrap();
+    for bucket in [Bucket::Staging, Bucket::Files] {
+        let answers = [
+            browser
+                .head_bytes(bucket, "own", 9, None)
+                .await
+                .map(|_| "read"),
+            browser.list(bucket, "", None, 9).await.map(|_| "listed"),
+        ];
+        for answer in answers {
+            assert!(matches!(answer, Err(StoreError::Refused(_))), "{answer:?}");
+        }
+    }
+    let turned = Settings {
+        staging_bucket: settings.files_bucket.clone(),
+        ..settings.clone()
+    };
+    let turned = Store::connect(turned).await.unwrap();
+    let signed = turned.presign_put("own", 4, None, TTL, Clock::System.now());
+    let status = send(&signed.unwrap(), "PUT", b"mine", &[]).await.status;
+    assert_eq!(status, 403, "a write to the files bucket");
+    store.delete(Bucket::Staging, "own").await.unwrap();
+}
+
+/// A presigned PUT and a presigned part, each with a header that nobody signed and that names
+/// a file of somebody else. `refused`: what the store makes of it.
+async fn an_uploader_copies_nothing_by_an_unsigned_header(store: &Store, run: &str, refused: bool) {
+    let victim = format!("acme/photos/{run}.9.png");
+    let key = format!("{run}-victim");
+    let etag = upload(store, &key, b"secret").await;
+    let promotion = Promotion {
+        staging_key: &key,
+        etag: &etag,
+        size: 6,
+        final_key: &victim,
+        ..promotion()
+    };
+    store.promote(&promotion).await.unwrap();
+
+    let (target, now) = (format!("{run}-target"), Clock::System.now());
+    let source = format!("/{}/{victim}", store.bucket_name(Bucket::Files));
+    let copy: &[(&str, &str)] = &[("x-amz-copy-source", &source)];
+    let put = store.presign_put(&target, 4, None, TTL, now).unwrap();
+    let status = send(&put, "PUT", b"mine", copy).await.status;
+    let read = store.head_bytes(Bucket::Staging, &target, 9, None).await;
+    let copied = read.is_ok_and(|read| &read.bytes[..] == b"secret");
+    assert_eq!((status >= 400, copied), (refused, !refused), "PUT {status}");
+
+    let id = store.create_multipart(&target).await.unwrap();
+    let part = store.presign_part(&target, &id, 1, 4, TTL, now).unwrap();
+    let status = send(&part, "PUT", b"mine", copy).await.status;
+    let parts = store.list_parts(&target, &id).await.unwrap();
+    let copied = parts.iter().any(|part| part.size == 6);
+    assert_eq!(
+        (status >= 400, copied),
+        (refused, !refused),
+        "part {status}"
+    );
+    store
+        .abort_multipart(Bucket::Staging, &target, &id)
+        .await
+        .unwrap();
 }
 
 async fn signed_puts_store_exactly_what_was_signed(store: &Store, run: &str) {
@@ -818,4 +895,20 @@ async fn a_full_store_says_so() {
     let full = "HTTP/1.1 507 Insufficient Storage\r\nContent-Length: 55\r\nConnection: close\r\n\r\n<Error><Code>XMinioStorageFull</Code></Error>          ";
     let copy = scripted(&[full]).await.promote(&promotion()).await;
     assert!(matches!(copy, Err(StoreError::Full(_))), "{copy:?}");
+}
+
+#[tokio::test]
+async fn a_proxys_page_or_half_an_object_is_an_outage_and_no_content() {
+    let (server, settings) = devstore("page").await;
+    let store = Store::connect(settings).await.unwrap();
+    upload(&store, "k", b"x").await;
+    for op in [Op::GetObject, Op::HeadObject] {
+        server.faults().always(op, Fault::ErrorIn200);
+    }
+    assert_unavailable(&store.head_bytes(Bucket::Staging, "k", 9, None).await);
+    assert_unavailable(&store.head(Bucket::Staging, "k").await);
+    server.faults().clear();
+    server.faults().always(Op::GetObject, Fault::CutBody);
+    assert_unavailable(&store.head_bytes(Bucket::Staging, "k", 9, None).await);
+    server.stop().await;
 }

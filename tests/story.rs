@@ -5,6 +5,8 @@
 mod common;
 #[path = "common/process.rs"]
 mod process;
+#[path = "common/services.rs"]
+mod services;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -13,6 +15,7 @@ use std::time::Duration;
 use common::{HTML, png};
 use process::{Reply, Server, fetch, mint, put, putgate};
 use serde_json::{Value, json};
+use services::Services;
 
 async fn get(url: &str) -> Reply {
     fetch("GET", url, &[].into(), b"").await.unwrap()
@@ -420,4 +423,120 @@ async fn dev_on_every_interface_names_an_address_that_a_browser_here_reaches() {
     let token = token(&server, "sub=7").await;
     let reply = upload(&server, &token, "photos", "a.png", &png(1)).await;
     assert_eq!(reply.status, 200, "{reply:?}");
+}
+
+// ------------------------------------------------ `serve`, on the services of the environment
+
+#[tokio::test(flavor = "multi_thread")]
+async fn served_files_go_from_ticket_to_download_and_the_audit_is_clean() {
+    let services = Services::of_environment().await;
+    let site = services.site();
+    let server = site.serve();
+    let token = site.token(&services::owner());
+    let bytes = png(1);
+
+    // A picture, straight to the store.
+    let ticket = mint(&server.url, &token, "photos", "cat.png", bytes.len())
+        .await
+        .unwrap();
+    let url = ticket["transfer"]["url"].as_str().unwrap();
+    assert!(url.starts_with(&services.endpoint), "{url}");
+    assert_eq!(put(&ticket["transfer"], &bytes).await, Ok(200));
+    let complete = format!("/v1/tickets/{}/complete", ticket["id"].as_str().unwrap());
+    let committed = server.call("POST", &complete, &token, None).await;
+    assert_eq!(committed.status, 200, "{committed:?}");
+    assert_eq!(committed.json()["file"]["type"], "image/png");
+
+    // The same URL again: the store may take it, the file stays what was judged.
+    let mut evil = bytes.clone();
+    evil[60] ^= 1;
+    put(&ticket["transfer"], &evil).await.unwrap();
+    let again = server.call("POST", &complete, &token, None).await.json();
+    assert_eq!(again["file"]["etag"], committed.json()["file"]["etag"]);
+    let download = get(again["file"]["url"].as_str().unwrap()).await;
+    assert_eq!((download.status, &download.bytes), (200, &bytes));
+    assert_eq!(download.header("content-type"), "image/png");
+    let disposition = download.header("content-disposition");
+    assert!(disposition.starts_with("attachment"), "{disposition}");
+    let public = format!("{}/f/{}", server.url, ticket["id"].as_str().unwrap());
+    let public = get(&public).await;
+    assert_eq!(public.status, 302, "{public:?}");
+    assert_eq!(get(public.header("location")).await.bytes, bytes);
+
+    // A web page that calls itself a picture.
+    let refused = upload(&server, &token, "photos", "x.png", HTML).await;
+    assert_eq!(refused.status, 422, "{refused:?}");
+    assert_eq!(refused.json()["reason"], "active-content");
+
+    // Two parts, out of order, the last one short.
+    let bytes = [vec![b'a'; 5 << 20], vec![b'b'; 9]].concat();
+    let ticket = mint(&server.url, &token, "big", "a.bin", bytes.len())
+        .await
+        .unwrap();
+    assert_eq!(ticket["transfer"]["kind"], "multipart", "{ticket}");
+    let path = format!("/v1/tickets/{}", ticket["id"].as_str().unwrap());
+    let sign = Some(json!({"parts": [1, 2]}));
+    let signed = server
+        .call("POST", &format!("{path}/sign"), &token, sign)
+        .await;
+    let parts = signed.json()["parts"].clone();
+    assert_eq!(put(&parts[1], &bytes[5 << 20..]).await, Ok(200));
+    let early = server
+        .call("POST", &format!("{path}/complete"), &token, None)
+        .await;
+    assert_eq!(early.json()["code"], "parts-missing", "{early:?}");
+    assert_eq!(put(&parts[0], &bytes[..5 << 20]).await, Ok(200));
+    let whole = server
+        .call("POST", &format!("{path}/complete"), &token, None)
+        .await;
+    assert_eq!(whole.status, 200, "{whole:?}");
+    let download = get(whole.json()["file"]["url"].as_str().unwrap()).await;
+    assert!(download.bytes == bytes, "{} bytes", download.bytes.len());
+
+    // Gone for readers now, the audit has nothing to say, and a restart forgets nothing.
+    let file = format!("/v1/files/{}", ticket["id"].as_str().unwrap());
+    let deleted = server.call("DELETE", &file, &token, None).await;
+    assert_eq!(deleted.status, 204, "{deleted:?}");
+    assert!(site.must(&["audit"]).contains("0 violations"));
+    server.signal("TERM");
+    assert_eq!(server.ended(Duration::from_secs(10)).code(), Some(0));
+    let server = Server::serve(&site.config());
+    let list = server.call("GET", "/v1/files", &token, None).await.json();
+    assert_eq!(list["files"].as_array().unwrap().len(), 1, "{list}");
+    assert_eq!(list["files"][0]["name"], "cat.png");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn served_with_one_key_for_all_only_where_the_store_refuses_to_copy() {
+    let services = Services::of_environment().await;
+    let site = services.site_with_one_key();
+    site.must(&["setup"]);
+    if services.is_safe_with_one_key {
+        Server::serve(&site.config());
+        return;
+    }
+    let said = site.run(&["serve"]);
+    assert_eq!(said.code, Some(2), "{said:?}");
+    assert!(said.err.contains("unsigned x-amz-copy-source"), "{said:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn setup_makes_the_buckets_and_says_the_same_again() {
+    let services = Services::of_environment().await;
+    let site = services.site();
+    site.must(&["setup"]);
+    let said = site.must(&["setup"]);
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(
+        lines[..3],
+        [
+            "the database's schema is up to date",
+            "the staging bucket staging is there",
+            "the files bucket files is there",
+        ],
+        "{said}"
+    );
+    let (pages, days) = services.rules();
+    assert!(lines[3].contains(pages), "{said}");
+    assert!(lines[4].contains(days), "{said}");
 }

@@ -4,7 +4,7 @@ export interface ApiRequest {
     url: string;
     headers: Record<string, string>;
     body?: string;
-    signal?: AbortSignal | undefined;
+    signal: AbortSignal;
     /** Lets the call outlive the page: a cancel sent while the tab closes. */
     keepalive?: boolean;
 }
@@ -14,9 +14,9 @@ export interface PutRequest {
     url: string;
     headers: Record<string, string>;
     body: Blob;
-    signal?: AbortSignal | undefined;
+    signal: AbortSignal;
     /** Bytes handed to the network so far. */
-    onSent?: (sent: number) => void;
+    onSent: (sent: number) => void;
 }
 /** An answer; status 0: there was none, or the browser hides it. */
 export interface Answer {
@@ -32,12 +32,16 @@ export interface Answer {
 export interface Transport {
     call(request: ApiRequest): Promise<Answer>;
     put(request: PutRequest): Promise<Answer>;
-    /** Waits; ends early, without throwing, when the signal is aborted. */
-    sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+    /** Runs `ring` once after so many milliseconds, unless the answered function is called before. */
+    after(milliseconds: number, ring: () => void): () => void;
     /** Milliseconds since the epoch. */
     now(): number;
     /** 0 ≤ x < 1, for jitter. */
     random(): number;
+    /** False when the browser knows that there is no network. */
+    online(): boolean;
+    /** Calls `listener` when the network may be back, until the answered function is called. */
+    onOnline(listener: () => void): () => void;
 }
 /** The browser: `fetch` for the API, `XMLHttpRequest` for bytes (fetch tells no upload progress). */
 export declare const browser: Transport;

@@ -1,33 +1,37 @@
-import type { Api, CommittedFile } from "./api.js";
-/** Where an upload is. `loaded` reaches `total` only when the file is committed. */
-export interface Progress {
-    phase: "hashing" | "uploading" | "verifying";
-    /** Bytes. */
-    loaded: number;
-    /** Bytes. */
-    total: number;
+import { PutgateError } from "./errors.js";
+import { Lanes } from "./lanes.js";
+import type { Desk } from "./run.js";
+import type { CommittedFile, Progress, State, Upload, UploadOptions, Waiting } from "./types.js";
+/** The end that an error is. */
+export declare function endOf({ code }: PutgateError): "rejected" | "failed" | "cancelled";
+/** Calls `onProgress` as a listener: what it throws is its own affair. */
+export declare function hear(target: EventTarget, { onProgress }: Pick<UploadOptions, "onProgress">): void;
+/** An upload: the state around its runs. */
+export declare class FileUpload extends EventTarget implements Upload {
+    #private;
+    readonly id: string;
+    readonly file: Blob;
+    readonly name: string;
+    readonly size: number;
+    readonly type: string;
+    readonly slot: string;
+    readonly ref: string | undefined;
+    result: CommittedFile | null;
+    error: PutgateError | null;
+    progress: Progress;
+    done: Promise<CommittedFile>;
+    /** `turns` is the queue's; null: it is always this upload's turn. */
+    constructor(desk: Desk, file: Blob, options: UploadOptions, turns: Lanes | null, lanes: Lanes);
+    get state(): State;
+    get waitingFor(): Waiting | null;
+    get paused(): boolean;
+    get ended(): boolean;
+    get ticket(): string | null;
+    start(): void;
+    pause(): void;
+    resume(): void;
+    cancel(): void;
+    /** Ends it before it began, for a reason known without asking. */
+    refuse(error: PutgateError): void;
+    retry(): Promise<CommittedFile>;
 }
-/** How to upload one file. */
-export interface UploadOptions {
-    slot: string;
-    /** Ties the file to an object of the app. */
-    ref?: string;
-    metadata?: Record<string, unknown>;
-    /** The file's name; default: its own. */
-    name?: string;
-    /** Hash the file first; storage then refuses any other bytes (files of one PUT only). */
-    checksum?: boolean;
-    onProgress?: (progress: Progress) => void;
-    /** Cancels the upload, and its ticket with it. */
-    signal?: AbortSignal;
-}
-/**
- * Uploads one file; resolves when it is committed.
- *
- * After an abort nothing is left behind: the ticket is cancelled too. When the broker was
- * faster and has committed, the file exists, and the promise says so by resolving with it.
- *
- * After a failure of the network the ticket stays open, until its time is over; another
- * upload of the same `File` with the same options goes on with it.
- */
-export declare function upload(api: Api, file: Blob, options: UploadOptions): Promise<CommittedFile>;

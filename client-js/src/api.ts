@@ -1,90 +1,9 @@
 import { PutgateError, cancelled, fromAnswer, isObject } from "./errors.js";
-import type { Problem } from "./errors.js";
-import { persist } from "./retry.js";
+import { CALL_STALL, persist, watched } from "./retry.js";
 import type { Answer, Transport } from "./transport.js";
+import type { Token } from "./types.js";
 
-/** A bearer token, or a function that gets one; it is called again, once, when a token is refused. */
-export type Token = string | (() => string | Promise<string>);
-
-/** A slot's policy, for the UI. Sizes in bytes. */
-export interface Slot {
-  name: string;
-  /** Extensions, MIME types, wildcards; empty: any bytes. */
-  accept: string[];
-  max_file_size: number;
-  max_entries: number;
-  on_full: "reject" | "replace";
-  auto_upload: boolean;
-  /** Bytes per owner; absent or null: no bound. */
-  quota?: number | null;
-  /** What the caller has used of it, for the null ref. */
-  usage: { open_tickets: number; files: number; reserved_bytes: number; stored_bytes: number };
-  [member: string]: unknown;
-}
-
-/** A committed upload. */
-export interface CommittedFile {
-  id: string;
-  slot: string;
-  ref: string | null;
-  owner: string;
-  key: string;
-  name: string;
-  /** Bytes. */
-  size: number;
-  /** The detected type. */
-  type: string;
-  etag: string;
-  sha256?: string;
-  width?: number;
-  height?: number;
-  metadata: Record<string, unknown>;
-  /** RFC 3339. */
-  committed_at: string;
-  claimed_at?: string;
-  /** A presigned download, good for `url_expires_in` seconds. */
-  url: string;
-  url_expires_in: number;
-}
-
-/** One page of files, newest first. */
-export interface FilePage {
-  files: CommittedFile[];
-  /** For the next page; null on the last. */
-  next_cursor: string | null;
-}
-
-/** One presigned request. */
-export interface SignedPut {
-  method: string;
-  url: string;
-  headers: Record<string, string>;
-  /** Seconds. */
-  expires_in: number;
-}
-
-/** One presigned part. */
-export interface SignedPart {
-  number: number;
-  size: number;
-  url: string;
-  headers: Record<string, string>;
-}
-
-/** How to fill a ticket. */
-export type Transfer =
-  | ({ kind: "put" } & SignedPut)
-  | { kind: "multipart"; part_size: number; part_count: number; parts: SignedPart[]; expires_in: number };
-
-/** Permission for one object. */
-export interface Ticket {
-  id: string;
-  slot: string;
-  state: "open" | "committed" | "rejected" | "expired" | "cancelled";
-  transfer?: Transfer;
-  file?: CommittedFile;
-  problem?: Problem;
-}
+const NEVER = new AbortController().signal;
 
 /** What is asked of one call. */
 export interface CallOptions {
@@ -94,6 +13,7 @@ export interface CallOptions {
   keepalive?: boolean;
   /** Not repeated when it fails: a courtesy nobody should wait for. */
   once?: boolean;
+  offline?: ((waiting: boolean) => void) | undefined;
 }
 
 /** A 2xx answer of the API. */
@@ -106,70 +26,71 @@ export interface Success {
 /** The broker's API: one authenticated, persistent call. */
 export class Api {
   readonly transport: Transport;
-  readonly #endpoint: string;
+  readonly endpoint: string;
   readonly #getToken: () => Promise<string>;
   readonly #renewable: boolean;
   #token: Promise<string> | null = null;
 
   constructor(endpoint: string, token: Token, transport: Transport) {
-    this.#endpoint = endpoint.replace(/\/+$/, "");
+    this.endpoint = endpoint.replace(/\/+$/, "");
     this.#getToken = async () => (typeof token === "string" ? token : token());
     this.#renewable = typeof token !== "string";
     this.transport = transport;
   }
 
-  /** Calls `path`; throws a `PutgateError` for anything but 2xx, or what the token getter threw. */
+  /** Calls `path`; throws a `PutgateError` for anything but 2xx. */
   async call(method: string, path: string, options: CallOptions = {}): Promise<Success> {
-    const { signal } = options;
-    let renewable = this.#renewable;
-    for (;;) {
-      if (signal?.aborted) throw cancelled();
-      const token = (this.#token ??= this.#getToken());
-      const bearer = await this.#read(token);
-      const send = () => this.#send(method, path, bearer, options);
-      const answer = options.once ? await send() : await persist(this.transport, send, signal);
-      if (signal?.aborted) throw cancelled();
-      if (answer.status === 401 && renewable) {
-        renewable = false;
+    const { signal = NEVER, offline } = options;
+    let token: Promise<string> | null = null;
+    let noToken: PutgateError | null = null;
+    const send = async () => {
+      token = this.#token ??= this.#getToken();
+      try {
+        noToken = null;
+        return await this.#send(method, path, await token, options, signal);
+      } catch (error) {
         this.#forget(token);
-        continue;
+        noToken = new PutgateError("token-unavailable", 0, `There is no token. ${error}`, null, error);
+        // What `fetch` throws when the network fails; anything else is an answer.
+        if (error instanceof TypeError) return LOST;
+        throw noToken;
       }
-      return success(answer);
-    }
-  }
-
-  /** A failure to get a token is not remembered: the next call asks again. */
-  async #read(token: Promise<string>): Promise<string> {
-    try {
-      return await token;
-    } catch (error) {
-      this.#forget(token);
-      throw error;
-    }
+    };
+    const renew = this.#renewable ? () => this.#forget(token) : undefined;
+    if (signal.aborted) throw cancelled();
+    const answer = options.once
+      ? await send()
+      : await persist(this.transport, { leg: "api", signal, send, renew, offline });
+    if (noToken) throw noToken;
+    return success(answer);
   }
 
   /** Drops this token, unless another call has fetched a new one in the meantime. */
-  #forget(token: Promise<string>): void {
+  #forget(token: Promise<string> | null): void {
     if (this.#token === token) this.#token = null;
   }
 
-  #send(method: string, path: string, bearer: string, options: CallOptions): Promise<Answer> {
-    const { body, headers, signal, keepalive = false } = options;
-    return this.transport.call({
-      method,
-      url: this.#endpoint + path,
-      headers: {
-        authorization: `Bearer ${bearer}`,
-        accept: "application/json",
-        ...(body === undefined ? {} : { "content-type": "application/json" }),
-        ...headers,
-      },
-      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-      signal,
-      keepalive,
-    });
+  #send(method: string, path: string, bearer: string, options: CallOptions, signal: AbortSignal): Promise<Answer> {
+    const { body, headers, keepalive = false } = options;
+    return watched(this.transport, signal, CALL_STALL, (signal) =>
+      this.transport.call({
+        method,
+        url: this.endpoint + path,
+        headers: {
+          authorization: `Bearer ${bearer}`,
+          accept: "application/json",
+          ...(body === undefined ? {} : { "content-type": "application/json" }),
+          ...headers,
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+        signal,
+        keepalive,
+      }),
+    );
   }
 }
+
+const LOST: Answer = { status: 0, text: "", retryAfter: null };
 
 function success({ status, text, retryAfter }: Answer): Success {
   if (status === 0) {
@@ -191,4 +112,17 @@ export function objectOf<T>(answer: Success): T {
     throw new PutgateError("bad-answer", answer.status, "The server's answer is not a JSON object.");
   }
   return answer.body as T;
+}
+
+/** Who calls for an upload: what ends the call, and who hears that it waits for the network. */
+export interface Caller {
+  desk: { api: Api };
+  signal: AbortSignal;
+  offline: (waiting: boolean) => void;
+}
+
+/** The answer of a call about a ticket. */
+export async function ask<T>(caller: Caller, id: string, method: string, verb: string, options: CallOptions = {}): Promise<T> {
+  const { signal, offline, desk } = caller;
+  return objectOf<T>(await desk.api.call(method, `/v1/tickets/${id}${verb}`, { signal, offline, ...options }));
 }

@@ -23,34 +23,31 @@ export interface Problem {
  *
  * | code | meaning |
  * |---|---|
- * | `cancelled` | the caller's signal was aborted |
+ * | `cancelled` | by the caller |
+ * | `token-unavailable` | the token getter threw; `cause` is what it threw |
  * | `api-unreachable` | no answer from the broker |
  * | `bad-answer` | an answer that is not the broker's (a proxy's page, for example) |
  * | `storage-unreachable` | no answer from storage, or none but errors of its own: the network, CORS, an outage |
  * | `storage-refused` | storage answered with an error that a retry does not cure |
+ * | `failed` | something that should not have happened; `cause` says what |
+ * | `file-changed` | the file was changed, moved or deleted after it was chosen, or cannot be read |
  */
 export class PutgateError extends Error {
-  readonly code: string;
+  declare readonly code: string;
   /** HTTP status; 0 when there was no answer. */
-  readonly status: number;
+  declare readonly status: number;
   /** One sentence for people. */
-  readonly detail: string;
-  readonly reason: string | undefined;
-  readonly declared: string | undefined;
-  readonly detected: string | undefined;
+  declare readonly detail: string;
+  declare readonly reason: string | undefined;
+  declare readonly declared: string | undefined;
+  declare readonly detected: string | undefined;
   /** The whole problem, with members of its own such as `limit`; null for the client's codes. */
-  readonly problem: Problem | null;
+  declare readonly problem: Problem | null;
 
-  constructor(code: string, status: number, detail: string, problem: Problem | null = null) {
-    super(`${code}: ${detail}`);
-    this.name = "PutgateError";
-    this.code = code;
-    this.status = status;
-    this.detail = detail;
-    this.reason = problem?.reason;
-    this.declared = problem?.declared;
-    this.detected = problem?.detected;
-    this.problem = problem;
+  constructor(code: string, status: number, detail: string, problem: Problem | null = null, cause?: unknown) {
+    super(`${code}: ${detail}`, cause === undefined ? {} : { cause });
+    const { reason, declared, detected } = problem ?? ({} as Partial<Problem>);
+    Object.assign(this, { name: "PutgateError", code, status, detail, reason, declared, detected, problem });
   }
 }
 
@@ -71,6 +68,12 @@ export function fromAnswer(status: number, body: unknown): PutgateError {
 /** The error of a caller who changed their mind. */
 export function cancelled(): PutgateError {
   return new PutgateError("cancelled", 0, "The upload was cancelled.");
+}
+
+/** What was thrown, as an error of ours. */
+export function asError(thrown: unknown): PutgateError {
+  if (thrown instanceof PutgateError) return thrown;
+  return new PutgateError("failed", 0, String(thrown), null, thrown);
 }
 
 /** Whether `value` is a JSON object. */

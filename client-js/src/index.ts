@@ -1,62 +1,76 @@
 import { Api, objectOf } from "./api.js";
-import type { CommittedFile, FilePage, Slot, Token } from "./api.js";
+import { AdaptiveLanes, Lanes } from "./lanes.js";
+import { Policies, refusal } from "./policy.js";
+import { FileQueue } from "./queue.js";
+import type { Desk } from "./run.js";
 import { browser } from "./transport.js";
-import type { Transport } from "./transport.js";
-import { upload } from "./upload.js";
-import type { UploadOptions } from "./upload.js";
+import type { Client, ClientOptions, FileQuery, Memory, QueueOptions, Slot, Upload, UploadOptions } from "./types.js";
+import { FileUpload } from "./upload.js";
 
 export { PutgateError } from "./errors.js";
 export type { Problem } from "./errors.js";
-export type { CommittedFile, FilePage, Slot, Token } from "./api.js";
-export type { Progress, UploadOptions } from "./upload.js";
+export type {
+  Client,
+  ClientOptions,
+  CommittedFile,
+  Emitter,
+  FilePage,
+  FileQuery,
+  Errand,
+  Memory,
+  Place,
+  Progress,
+  Queue,
+  QueueEvents,
+  QueueOptions,
+  Slot,
+  State,
+  Token,
+  Upload,
+  UploadEvents,
+  UploadOptions,
+  Waiting,
+} from "./types.js";
 export type { Answer, ApiRequest, PutRequest, Transport } from "./transport.js";
 
-/** Where the broker is and who calls. */
-export interface ClientOptions {
-  /** The broker's URL, with its path if it has one; `""`: this page's origin. */
-  endpoint: string;
-  token: Token;
-  /** For tests; default: the browser's. */
-  transport?: Transport;
-}
-
-/** Which files to list. */
-export interface FileQuery {
-  slot?: string;
-  ref?: string;
-  cursor?: string;
-  /** Files a page. */
-  limit?: number;
-}
-
-/** A broker, as one user sees it. Every method throws `PutgateError`, or what the token getter threw. */
-export interface Client {
-  /** Uploads one file; resolves when it is committed. */
-  upload(file: Blob, options: UploadOptions): Promise<CommittedFile>;
-  /** The slots that the token may use. */
-  slots(): Promise<Slot[]>;
-  slot(name: string): Promise<Slot>;
-  /** Committed files, newest first. */
-  files(query?: FileQuery): Promise<FilePage>;
-  /** One file, with a fresh `url`. */
-  file(id: string): Promise<CommittedFile>;
-  deleteFile(id: string): Promise<void>;
-}
-
 /** A client of the broker at `endpoint`. */
-export function createClient({ endpoint, token, transport = browser }: ClientOptions): Client {
+export function createClient({ endpoint, token, concurrency, resume = true, transport = browser }: ClientOptions): Client {
   const api = new Api(endpoint, token, transport);
+  const policies = new Policies(api);
+  const lanes = concurrency ? new Lanes(concurrency) : new AdaptiveLanes();
+  const desk: Desk = { api, policies, lanes, memory: remembering(resume) };
   const get = async <T>(path: string) => objectOf<T>(await api.call("GET", path));
+
+  function upload(file: Blob, options: UploadOptions): Upload;
+  function upload(files: Iterable<Blob>, options: QueueOptions): FileQueue;
+  function upload(what: Blob | Iterable<Blob>, options: UploadOptions & QueueOptions): Upload | FileQueue {
+    if (Symbol.iterator in what) return new FileQueue(desk, what, options);
+    return new FileUpload(desk, what, options, null, options.concurrency ? new Lanes(options.concurrency) : lanes);
+  }
+
   return {
-    upload: (file, options) => upload(api, file, options),
+    upload,
+    queue: (options) => new FileQueue(desk, [], options),
     slots: async () => (await get<{ slots: Slot[] }>("/v1/slots")).slots,
-    slot: (name) => get(`/v1/slots/${encodeURIComponent(name)}`),
+    slot: (name, ref) => policies.get(name, ref, 0),
+    check: async (file, { slot, ref, name = (file as File).name ?? "" }) =>
+      refusal(await policies.get(slot, ref), { file, name }),
     files: (query = {}) => get(`/v1/files${queryString(query)}`),
     file: (id) => get(`/v1/files/${encodeURIComponent(id)}`),
     deleteFile: async (id) => {
       await api.call("DELETE", `/v1/files/${encodeURIComponent(id)}`);
     },
   };
+}
+
+/** What remembers; opened by the first upload, and absent where nothing can be remembered. */
+function remembering(resume: boolean | Memory): () => Promise<Memory | null> {
+  if (typeof resume === "object") return async () => resume;
+  let opened: Promise<Memory | null> | undefined;
+  return () =>
+    (opened ??= resume && "indexedDB" in globalThis
+      ? import("./resume.js").then(({ openMemory }) => openMemory()).catch(() => null)
+      : Promise.resolve(null));
 }
 
 function queryString(query: FileQuery): string {

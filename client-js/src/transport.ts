@@ -4,7 +4,7 @@ export interface ApiRequest {
   url: string;
   headers: Record<string, string>;
   body?: string;
-  signal?: AbortSignal | undefined;
+  signal: AbortSignal;
   /** Lets the call outlive the page: a cancel sent while the tab closes. */
   keepalive?: boolean;
 }
@@ -15,9 +15,9 @@ export interface PutRequest {
   url: string;
   headers: Record<string, string>;
   body: Blob;
-  signal?: AbortSignal | undefined;
+  signal: AbortSignal;
   /** Bytes handed to the network so far. */
-  onSent?: (sent: number) => void;
+  onSent: (sent: number) => void;
 }
 
 /** An answer; status 0: there was none, or the browser hides it. */
@@ -35,12 +35,16 @@ export interface Answer {
 export interface Transport {
   call(request: ApiRequest): Promise<Answer>;
   put(request: PutRequest): Promise<Answer>;
-  /** Waits; ends early, without throwing, when the signal is aborted. */
-  sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
+  /** Runs `ring` once after so many milliseconds, unless the answered function is called before. */
+  after(milliseconds: number, ring: () => void): () => void;
   /** Milliseconds since the epoch. */
   now(): number;
   /** 0 ≤ x < 1, for jitter. */
   random(): number;
+  /** False when the browser knows that there is no network. */
+  online(): boolean;
+  /** Calls `listener` when the network may be back, until the answered function is called. */
+  onOnline(listener: () => void): () => void;
 }
 
 const NO_ANSWER: Answer = { status: 0, text: "", retryAfter: null };
@@ -53,7 +57,7 @@ export const browser: Transport = {
         method,
         headers,
         body: body ?? null,
-        signal: signal ?? null,
+        signal,
         keepalive: keepalive ?? false,
         credentials: "same-origin",
         cache: "no-store",
@@ -73,7 +77,7 @@ export const browser: Transport = {
       const xhr = new XMLHttpRequest();
       const abort = () => xhr.abort();
       const done = (answer: Answer) => {
-        signal?.removeEventListener("abort", abort);
+        signal.removeEventListener("abort", abort);
         resolve(answer);
       };
       xhr.open(method, url);
@@ -81,7 +85,7 @@ export const browser: Transport = {
         xhr.setRequestHeader(name, value);
       }
       // A listener on `upload` makes the request preflighted; PUT is so anyway.
-      if (onSent) xhr.upload.onprogress = (event) => onSent(event.loaded);
+      xhr.upload.onprogress = (event) => onSent(event.loaded);
       xhr.onload = () => {
         const retryAfter = xhr.getAllResponseHeaders().includes("retry-after")
           ? seconds(xhr.getResponseHeader("retry-after"), Date.now())
@@ -90,28 +94,25 @@ export const browser: Transport = {
       };
       // Safari fires `abort` for lost connections: an abort we did not ask for is no answer either.
       xhr.onerror = xhr.ontimeout = xhr.onabort = () => done(NO_ANSWER);
-      if (signal?.aborted) return done(NO_ANSWER);
-      signal?.addEventListener("abort", abort);
+      if (signal.aborted) return done(NO_ANSWER);
+      signal.addEventListener("abort", abort);
       // Without a type the browser adds no Content-Type, and storage keeps none of the client's.
       xhr.send(body.slice(0, body.size, ""));
     });
   },
 
-  sleep(milliseconds, signal) {
-    return new Promise((resolve) => {
-      if (signal?.aborted) return resolve();
-      const done = () => {
-        clearTimeout(timer);
-        signal?.removeEventListener("abort", done);
-        resolve();
-      };
-      const timer = setTimeout(done, milliseconds);
-      signal?.addEventListener("abort", done);
-    });
+  after(milliseconds, ring) {
+    const timer = setTimeout(ring, milliseconds);
+    return () => clearTimeout(timer);
   },
 
   now: () => Date.now(),
   random: () => Math.random(),
+  online: () => globalThis.navigator?.onLine !== false,
+  onOnline(listener) {
+    globalThis.addEventListener?.("online", listener);
+    return () => globalThis.removeEventListener?.("online", listener);
+  },
 };
 
 /** `Retry-After` in seconds: a number or an HTTP date (RFC 9110 §10.2.3); null when it is neither. */

@@ -1,376 +1,301 @@
-import { objectOf } from "./api.js";
-import type { Api, CommittedFile, SignedPart, Success, Ticket, Transfer } from "./api.js";
-import { PutgateError, cancelled, fromProblem } from "./errors.js";
-import type { Problem } from "./errors.js";
-import { isTransient, persist } from "./retry.js";
-import { sha256 } from "./sha256.js";
-import type { Answer } from "./transport.js";
+import { PutgateError, asError, cancelled } from "./errors.js";
+import { Lanes } from "./lanes.js";
+import { Meter } from "./meter.js";
+import { linked } from "./retry.js";
+import { run } from "./run.js";
+import type { Desk, Job } from "./run.js";
+import type { CommittedFile, Progress, State, Upload, UploadOptions, Waiting } from "./types.js";
 
-/** Where an upload is. `loaded` reaches `total` only when the file is committed. */
-export interface Progress {
-  phase: "hashing" | "uploading" | "verifying";
-  /** Bytes. */
-  loaded: number;
-  /** Bytes. */
-  total: number;
+/** Milliseconds between two `progress` events: what a screen can show. */
+const FRAME = 50;
+
+type Phase = "turn" | "other-tab" | Exclude<State, "waiting">;
+/** What the broker, or a policy, says of the file or the slot: the same file again is of no use. */
+const REFUSALS = ["content-rejected", "type-not-accepted", "file-too-large", "slot-full", "quota-exceeded", "invalid-request"];
+
+/** The end that an error is. */
+export function endOf({ code }: PutgateError): "rejected" | "failed" | "cancelled" {
+  if (REFUSALS.includes(code)) return "rejected";
+  // A later pick closed this one's ticket.
+  return code === "cancelled" || code === "ticket-closed" ? "cancelled" : "failed";
 }
 
-/** How to upload one file. */
-export interface UploadOptions {
-  slot: string;
-  /** Ties the file to an object of the app. */
-  ref?: string;
-  metadata?: Record<string, unknown>;
-  /** The file's name; default: its own. */
-  name?: string;
-  /** Hash the file first; storage then refuses any other bytes (files of one PUT only). */
-  checksum?: boolean;
-  onProgress?: (progress: Progress) => void;
-  /** Cancels the upload, and its ticket with it. */
-  signal?: AbortSignal;
+/** Calls `onProgress` as a listener: what it throws is its own affair. */
+export function hear(target: EventTarget, { onProgress }: Pick<UploadOptions, "onProgress">): void {
+  if (onProgress) target.addEventListener("progress", (event) => onProgress((event as CustomEvent<Progress>).detail));
 }
 
-/** Parts on the wire at a time. */
-const PARALLEL = 4;
-/** Parts signed at a time: far enough ahead to never wait, near enough to be used before they expire. */
-const SIGN_AHEAD = 16;
-/** Seconds one call waits for the verdict. */
-const WAIT = 20;
+let count = 0;
 
-/**
- * Uploads one file; resolves when it is committed.
- *
- * After an abort nothing is left behind: the ticket is cancelled too. When the broker was
- * faster and has committed, the file exists, and the promise says so by resolving with it.
- *
- * After a failure of the network the ticket stays open, until its time is over; another
- * upload of the same `File` with the same options goes on with it.
- */
-export async function upload(api: Api, file: Blob, options: UploadOptions): Promise<CommittedFile> {
-  const { signal } = options;
-  const tell = teller(options, file.size);
-  const digest = options.checksum ? await hash(file, tell, signal) : undefined;
-  const { ticket, keep } = await mint(api, file, options, digest);
-  try {
-    if (ticket.state !== "committed") await transferBytes(api, ticket, file, tell, signal);
-    tell("verifying", file.size);
-    const committed = await complete(api, ticket.id, signal);
-    options.onProgress?.({ phase: "verifying", loaded: file.size, total: file.size });
-    return committed;
-  } catch (error) {
-    const committed = await afterFailure(api, ticket.id, error, keep, signal);
-    if (committed) return committed;
-    throw error;
+/** An upload: the state around its runs. */
+export class FileUpload extends EventTarget implements Upload {
+  readonly id = `putgate-${(count += 1)}`;
+  readonly file: Blob;
+  readonly name: string;
+  readonly size: number;
+  readonly type: string;
+  readonly slot: string;
+  readonly ref: string | undefined;
+  result: CommittedFile | null = null;
+  error: PutgateError | null = null;
+  progress: Progress;
+  done!: Promise<CommittedFile>;
+  #settle!: { resolve: (file: CommittedFile) => void; reject: (error: PutgateError) => void };
+  readonly #desk: Desk;
+  readonly #turns: Lanes | null;
+  readonly #options: UploadOptions;
+  readonly #meter = new Meter();
+  readonly #job: Job;
+  #phase: Phase = "turn";
+  #started = false;
+  #paused = false;
+  #offline = 0;
+  #loaded = 0;
+  #told = 0;
+  /** What listeners heard last. */
+  #said = "";
+  #stop = new AbortController();
+  /** Ends the present stretch, for a pause. */
+  #stretch: { abort: () => void } | null = null;
+  /** Gives the turn to the next. */
+  #leave: (() => void) | null = null;
+  #wake: (() => void)[] = [];
+  readonly #onAbort = () => this.cancel();
+
+  /** `turns` is the queue's; null: it is always this upload's turn. */
+  constructor(desk: Desk, file: Blob, options: UploadOptions, turns: Lanes | null, lanes: Lanes) {
+    super();
+    this.#desk = desk;
+    this.#turns = turns;
+    this.#options = options;
+    this.file = file;
+    this.name = options.name ?? (file as File).name ?? "file";
+    this.size = file.size;
+    this.type = file.type;
+    this.slot = options.slot;
+    this.ref = options.ref;
+    this.progress = this.#read();
+    this.#job = this.#makeJob(lanes);
+    this.#promise();
+    this.#said = this.#news();
+    hear(this, options);
+    options.signal?.addEventListener("abort", this.#onAbort);
+    if (options.autoStart !== false) this.start();
+    if (options.signal?.aborted) this.cancel();
   }
-}
 
-/**
- * Ends the ticket that nobody will fill any more, and keeps the one that may still be filled.
- * Answers the file when the commit was faster than the failure.
- *
- * | failure | ticket |
- * |---|---|
- * | abort | cancelled |
- * | storage refused the bytes | cancelled |
- * | no (good) answer from storage or broker | kept for another try |
- * | the broker's refusal | the broker has ended it, or judges what arrived |
- */
-async function afterFailure(
-  api: Api,
-  id: string,
-  error: unknown,
-  keep: () => void,
-  signal?: AbortSignal,
-): Promise<CommittedFile | null> {
-  const { code, status } = error instanceof PutgateError ? error : { code: "", status: 400 };
-  if (signal?.aborted || code === "storage-refused") return cancel(api, id);
-  const lost = code === "storage-unreachable";
-  if (lost || status === 0 || status >= 500) keep();
-  return lost ? whatCommitted(api, id) : null;
-}
-
-type Tell = (phase: Progress["phase"], loaded: number) => void;
-
-function teller({ onProgress }: UploadOptions, total: number): Tell {
-  // 99 % until the commit: bytes that wait for their verdict are not done.
-  return (phase, loaded) =>
-    onProgress?.({ phase, loaded: Math.min(loaded, Math.floor(total * 0.99)), total });
-}
-
-async function hash(file: Blob, tell: Tell, signal?: AbortSignal): Promise<string> {
-  const aborted = () => signal?.aborted ?? false;
-  tell("hashing", 0);
-  const digest = aborted() ? null : await sha256(file, (bytes) => tell("hashing", bytes), aborted);
-  if (digest === null) throw cancelled();
-  return digest;
-}
-
-/** The mints whose tickets wait for another try, by their file. */
-const kept = new WeakMap<Blob, { api: Api; wish: string; key: string }>();
-
-/** A ticket, and what remembers it for another try. */
-interface Mint {
-  ticket: Ticket;
-  keep: () => void;
-}
-
-async function mint(
-  api: Api,
-  file: Blob & { name?: string },
-  { slot, ref, metadata, name, signal }: UploadOptions,
-  digest: string | undefined,
-): Promise<Mint> {
-  if (signal?.aborted) throw cancelled();
-  const body = {
-    slot,
-    ref,
-    files: [{ name: name ?? file.name ?? "file", size: file.size, type: file.type || undefined, sha256: digest, metadata }],
-  };
-  const wish = JSON.stringify(body);
-  const ask = async (key: string): Promise<Mint> => {
-    // Not aborted in flight: whoever does not read the answer cannot give the ticket back.
-    const minted = api.call("POST", "/v1/tickets", { body, headers: { "idempotency-key": key } }).then(firstTicket);
-    const ticket = await unlessAborted(minted, signal, ({ id }) => void cancel(api, id));
-    return { ticket, keep: () => kept.set(file, { api, wish, key }) };
-  };
-  const earlier = kept.get(file);
-  kept.delete(file);
-  if (earlier?.api === api && earlier.wish === wish) {
-    const again = await ask(earlier.key);
-    if (again.ticket.state === "open" || again.ticket.state === "committed") return again;
+  get state(): State {
+    return this.waitingFor === null ? (this.#phase as State) : "waiting";
   }
-  return ask(randomKey());
-}
 
-function firstTicket(answer: Success): Ticket {
-  const { tickets, errors } = objectOf<{ tickets?: Ticket[]; errors?: { problem: Problem }[] }>(answer);
-  const ticket = tickets?.[0];
-  if (ticket) return ticket;
-  const refused = errors?.[0];
-  if (refused) throw fromProblem(refused.problem);
-  throw new PutgateError("bad-answer", answer.status, "The server minted no ticket and gave no reason.");
-}
+  get waitingFor(): Waiting | null {
+    const phase = this.#phase;
+    if (this.ended) return null;
+    if (!this.#started) return "start";
+    // What is being read or judged goes on.
+    if (this.#paused && phase !== "hashing" && phase !== "verifying") return "resume";
+    if (phase === "turn" || phase === "other-tab") return phase;
+    return this.#offline > 0 ? "network" : null;
+  }
 
-/** Repeats of one mint carry the same key, so that a lost answer does not mint twice. */
-function randomKey(): string {
-  // randomUUID is missing on plain-http pages.
-  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
+  get paused(): boolean {
+    return this.#paused;
+  }
 
-/** `promise`, or `cancelled` as soon as the signal is aborted; what then still arrives goes to `late`. */
-function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal | undefined, late: (value: T) => void): Promise<T> {
-  if (!signal) return promise;
-  return new Promise((resolve, reject) => {
-    const abort = () => {
-      promise.then(late, () => {});
-      reject(cancelled());
+  get ended(): boolean {
+    return (this.result ?? this.error) !== null;
+  }
+
+  get ticket(): string | null {
+    return this.#job.ticket ?? this.result?.id ?? null;
+  }
+
+  start(): void {
+    if (this.#started || this.ended) return;
+    this.#started = true;
+    this.#tell();
+    void this.#run();
+  }
+
+  pause(): void {
+    if (this.#paused || this.ended) return;
+    this.#paused = true;
+    this.#stretch?.abort();
+    if (this.waitingFor) this.#leaveTurn();
+    this.#meter.reset();
+    this.#tell();
+    this.#progress(true);
+  }
+
+  resume(): void {
+    if (!this.#paused) return;
+    this.#paused = false;
+    this.#tell();
+    this.#wake.splice(0).forEach((wake) => wake());
+  }
+
+  cancel(): void {
+    if (this.ended) return;
+    this.#stop.abort();
+    this.#wake.splice(0).forEach((wake) => wake());
+    if (!this.#started) this.#end(cancelled());
+  }
+
+  /** Ends it before it began, for a reason known without asking. */
+  refuse(error: PutgateError): void {
+    if (this.ended || this.ticket !== null) return;
+    this.#stop.abort(error);
+    if (!this.#started) this.#end(error);
+  }
+
+  retry(): Promise<CommittedFile> {
+    if (!this.error) return this.done;
+    this.#stop = new AbortController();
+    this.#job.signal = this.#stop.signal;
+    this.#paused = false;
+    this.#started = true;
+    this.error = null;
+    this.#phase = "turn";
+    this.#loaded = 0;
+    this.#promise();
+    this.#options.signal?.addEventListener("abort", this.#onAbort);
+    this.#progress(true);
+    this.#tell();
+    if (this.#options.signal?.aborted) this.cancel();
+    void this.#run();
+    return this.done;
+  }
+
+  #promise(): void {
+    this.done = new Promise((resolve, reject) => (this.#settle = { resolve, reject }));
+    // Who listens to events need not await it.
+    this.done.catch(() => {});
+  }
+
+  async #run(): Promise<void> {
+    const { signal } = this.#stop;
+    try {
+      this.#end(await run(this.#job));
+    } catch (thrown) {
+      const stopped = signal.reason instanceof PutgateError ? signal.reason : cancelled();
+      this.#end(signal.aborted ? stopped : asError(thrown));
+    }
+  }
+
+  #end(outcome: CommittedFile | PutgateError): void {
+    this.#leaveTurn();
+    this.#options.signal?.removeEventListener("abort", this.#onAbort);
+    this.#offline = 0;
+    const error = outcome instanceof PutgateError ? outcome : null;
+    if (error) {
+      this.error = error;
+      this.#phase = endOf(error);
+      this.#settle.reject(error);
+    } else {
+      this.result = outcome as CommittedFile;
+      this.#phase = "committed";
+      this.#loaded = this.size;
+      this.#settle.resolve(this.result);
+    }
+    this.#meter.reset();
+    this.#progress(true);
+    this.#tell();
+    this.dispatchEvent(new CustomEvent(error ? "error" : "done", { detail: outcome }));
+  }
+
+  #makeJob(lanes: Lanes): Job {
+    return {
+      desk: this.#desk,
+      lanes,
+      file: this.file,
+      name: this.name,
+      options: this.#options,
+      signal: this.#stop.signal,
+      ticket: null,
+      delivered: null,
+      mintKey: null,
+      phase: (phase, loaded = 0) => {
+        if (phase === this.#phase) return;
+        this.#phase = phase;
+        this.#loaded = loaded;
+        this.#meter.reset();
+        if (phase === "verifying") this.#sent();
+        this.#progress(true);
+        this.#tell();
+      },
+      loaded: (bytes) => {
+        this.#loaded = bytes;
+        this.#progress(bytes >= this.size);
+      },
+      offline: (waiting) => {
+        // A mint that outlives its upload is heard after the end, where the count began anew.
+        this.#offline = Math.max(0, this.#offline + (waiting ? 1 : -1));
+        this.#tell();
+      },
+      turn: () => this.#takeTurn(),
+      stretch: (work) => this.#inStretches(work),
     };
-    signal.addEventListener("abort", abort, { once: true });
-    promise.then(resolve, reject).finally(() => signal.removeEventListener("abort", abort));
-  });
-}
-
-async function transferBytes(api: Api, ticket: Ticket, file: Blob, tell: Tell, signal?: AbortSignal): Promise<void> {
-  const transfer = ticket.transfer;
-  tell("uploading", 0);
-  if (transfer?.kind === "put") {
-    const resign = async () => {
-      const fresh = (await sign(api, ticket.id, undefined, signal)).transfer;
-      return fresh?.kind === "put" ? { ...fresh, good: goodUntil(api, fresh.expires_in) } : null;
-    };
-    const first = { ...transfer, good: goodUntil(api, transfer.expires_in) };
-    await send(api, transfer.method, first, resign, file, (sent) => tell("uploading", sent), signal);
-  } else if (transfer?.kind === "multipart") {
-    await sendParts(api, ticket.id, transfer, file, tell, signal);
-  } else {
-    throw new PutgateError("bad-answer", 201, "The ticket came without a transfer that this client knows.");
   }
-}
 
-/** Every part once, a few at a time. The first that fails stops the rest. */
-async function sendParts(
-  api: Api,
-  id: string,
-  plan: Transfer & { kind: "multipart" },
-  file: Blob,
-  tell: Tell,
-  outer?: AbortSignal,
-): Promise<void> {
-  const { part_size: size, part_count: count } = plan;
-  const inner = new AbortController();
-  const stop = () => inner.abort();
-  if (outer?.aborted) stop();
-  outer?.addEventListener("abort", stop);
-
-  const signed = new Map<number, Promise<Signed | null>>();
-  const signFrom = (first: number) => {
-    const numbers = Array.from({ length: Math.min(SIGN_AHEAD, count - first + 1) }, (_, i) => first + i);
-    const answer = sign(api, id, numbers, inner.signal);
-    for (const number of numbers) {
-      const one = answer.then(({ transfer, parts }) => {
-        const part = parts?.find((candidate) => candidate.number === number);
-        return part && transfer ? { ...part, good: goodUntil(api, transfer.expires_in) } : null;
-      });
-      // A worker that stopped early leaves its promise unread.
-      one.catch(() => {});
-      signed.set(number, one);
+  async #takeTurn(): Promise<void> {
+    for (;;) {
+      if (this.#stop.signal.aborted) throw cancelled();
+      if (this.#paused) {
+        this.#leaveTurn();
+        await new Promise<void>((resolve) => this.#wake.push(resolve));
+      } else if (this.#leave || !this.#turns) return;
+      else this.#leave = await this.#turns.enter(this.#stop.signal);
     }
-  };
-  const signedPart = async (number: number, again: boolean) => {
-    if (again || !signed.has(number)) signFrom(number);
-    return (await signed.get(number)) ?? null;
-  };
+  }
 
-  const sent = new Map<number, number>();
-  let total = 0;
-  const counted = (number: number, bytes: number) => {
-    total += bytes - (sent.get(number) ?? 0);
-    sent.set(number, bytes);
-    tell("uploading", total);
-  };
+  /** All bytes are there: the next may begin while this one is judged, unless they go one by one. */
+  #sent(): void {
+    if (this.#turns && this.#turns.limit > 1) this.#leaveTurn();
+  }
 
-  let next = 1;
-  const worker = async () => {
-    while (next <= count) {
-      const number = next++;
-      const first = await signedPart(number, false);
-      if (!first) throw new PutgateError("bad-answer", 200, `The server did not sign part ${number}.`);
-      const slice = file.slice((number - 1) * size, Math.min(number * size, file.size));
-      await send(api, "PUT", first, () => signedPart(number, true), slice, (bytes) => counted(number, bytes), inner.signal);
+  #leaveTurn(): void {
+    this.#leave?.();
+    this.#leave = null;
+  }
+
+  async #inStretches(work: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    const outer = this.#stop.signal;
+    for (;;) {
+      await this.#takeTurn();
+      const stretch = (this.#stretch = linked(outer));
+      try {
+        return await work(stretch.signal);
+      } catch (error) {
+        if (outer.aborted || !stretch.signal.aborted) throw error;
+      } finally {
+        stretch.unlink();
+        this.#stretch = null;
+      }
     }
-  };
-  const workers = Array.from({ length: Math.min(PARALLEL, count) }, worker);
-  try {
-    await Promise.all(workers);
-  } catch (error) {
-    inner.abort();
-    await Promise.allSettled(workers);
-    throw error;
-  } finally {
-    outer?.removeEventListener("abort", stop);
   }
-}
 
-/** A presigned request and the time (ms) until which it may be used. */
-interface Signed {
-  url: string;
-  headers: Record<string, string>;
-  good: number;
-}
-
-function goodUntil(api: Api, expiresIn: number): number {
-  // A second for the way to the store.
-  return api.transport.now() + (expiresIn - 1) * 1000;
-}
-
-/**
- * Sends one body to storage.
- *
- * | answer | what happens |
- * |---|---|
- * | 2xx | done |
- * | transient (`isTransient`) | the same again, later; with a fresh URL if this one expired meanwhile |
- * | 403 | signed anew, once |
- * | none or a transient one, after all tries | `storage-unreachable` |
- * | anything else | `storage-refused` |
- */
-async function send(
-  api: Api,
-  method: string,
-  first: Signed,
-  resign: () => Promise<Signed | null>,
-  body: Blob,
-  onSent: (bytes: number) => void,
-  signal?: AbortSignal,
-): Promise<void> {
-  const { transport } = api;
-  let signed = first;
-  const renew = async () => {
-    signed = (await resign()) ?? signed;
-  };
-  const attempt = async () => {
-    if (signal?.aborted) throw cancelled();
-    // A connection cut because of an expired URL shows as status 0, never as the 403 it was.
-    if (transport.now() > signed.good) await renew();
-    const { url, headers } = signed;
-    return transport.put({ method, url, headers, body, signal, onSent });
-  };
-  let answer = await persist(transport, attempt, signal);
-  if (answer.status === 403 && !signal?.aborted) {
-    await renew();
-    answer = await persist(transport, attempt, signal);
+  #news(): string {
+    return `${this.state} ${this.waitingFor} ${this.#paused}`;
   }
-  if (signal?.aborted) throw cancelled();
-  if (answer.status < 200 || answer.status > 299) throw storageError(answer);
-  onSent(body.size);
-}
 
-function storageError(answer: Answer): PutgateError {
-  const { status, text } = answer;
-  if (status === 0) {
-    return new PutgateError(
-      "storage-unreachable",
-      0,
-      `Storage does not answer. Check the connection; if only this page fails, the bucket's CORS rules must allow PUT from ${origin()}.`,
-    );
+  #tell(): void {
+    const news = this.#news();
+    if (news === this.#said) return;
+    this.#said = news;
+    this.dispatchEvent(new CustomEvent("state", { detail: this.state }));
   }
-  const word = /<Code>([A-Za-z0-9]+)<\/Code>/.exec(text)?.[1];
-  if (isTransient(answer)) {
-    return new PutgateError("storage-unreachable", status, `Storage is in trouble: ${status}${word ? ` ${word}` : ""}.`);
+
+  #read(): Progress {
+    const now = this.#desk.api.transport.now();
+    return this.#meter.read(now, this.#loaded, this.size, this.#phase === "committed");
   }
-  return new PutgateError("storage-refused", status, `Storage refused the upload: ${status}${word ? ` ${word}` : ""}.`);
-}
 
-function origin(): string {
-  return (globalThis as { location?: { origin?: string } }).location?.origin ?? "this origin";
-}
-
-/** What `sign` answers: the ticket with its transfer anew, and the parts asked for. */
-interface SignAnswer {
-  transfer?: Transfer;
-  parts?: SignedPart[];
-}
-
-/** Fresh URLs. */
-async function sign(api: Api, id: string, parts: number[] | undefined, signal?: AbortSignal): Promise<SignAnswer> {
-  return objectOf<SignAnswer>(await api.call("POST", `/v1/tickets/${id}/sign`, { body: parts ? { parts } : {}, signal }));
-}
-
-/** Asks for the verdict until there is one. */
-async function complete(api: Api, id: string, signal?: AbortSignal): Promise<CommittedFile> {
-  for (;;) {
-    const asked = api.transport.now();
-    // Every time the whole request: an attempt that ended without a decision needs another.
-    const { body, retryAfter } = await api.call("POST", `/v1/tickets/${id}/complete?wait=${WAIT}`, { signal });
-    const ticket = body as Ticket | null;
-    if (ticket?.state === "committed") {
-      if (ticket.file) return ticket.file;
-      throw new PutgateError("bad-answer", 200, "The ticket is committed, but its file is missing from the answer.");
-    }
-    // A server that does not wait must not be asked in a tight loop.
-    const pause = retryAfter ?? (api.transport.now() - asked < 1000 ? 1 : 0);
-    await api.transport.sleep(pause * 1000, signal);
-  }
-}
-
-/** Cancels a ticket, as well as it can; answers the file when the commit was faster. */
-async function cancel(api: Api, id: string): Promise<CommittedFile | null> {
-  try {
-    await api.call("DELETE", `/v1/tickets/${id}`, { keepalive: true, once: true });
-    return null;
-  } catch {
-    return whatCommitted(api, id);
-  }
-}
-
-/** The ticket's file when it is known to be committed. */
-async function whatCommitted(api: Api, id: string): Promise<CommittedFile | null> {
-  try {
-    const { body } = await api.call("GET", `/v1/tickets/${id}`, { once: true });
-    const ticket = body as Ticket | null;
-    return (ticket?.state === "committed" && ticket.file) || null;
-  } catch {
-    // Its deadline ends the ticket.
-    return null;
+  /** At most a few times a second, but for what must be shown. */
+  #progress(must: boolean): void {
+    const now = this.#desk.api.transport.now();
+    if (!must && now - this.#told < FRAME) return;
+    this.#told = now;
+    this.progress = this.#read();
+    this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
   }
 }

@@ -22,14 +22,14 @@ CREATE TABLE tickets (
     exact_size        BOOLEAN NOT NULL,
     media_type        TEXT,
     sha256            TEXT,
-    metadata          JSONB NOT NULL,
+    metadata          TEXT NOT NULL,
     -- The effective policy at mint: slot and token. The verdict goes by it.
-    policy            JSONB NOT NULL,
+    policy            TEXT NOT NULL,
     -- The number of the last attempt: the fencing token. A final key carries it.
     epoch             BIGINT NOT NULL,
     -- When each attempt began, the last of them last: an object that carries an attempt's
     -- number and is older than the attempt was written in another life of this database.
-    attempts          JSONB NOT NULL,
+    attempts          TEXT NOT NULL,
     lease_until       BIGINT,
     created_at        BIGINT NOT NULL,
     expires_at        BIGINT NOT NULL,
@@ -41,7 +41,7 @@ CREATE TABLE tickets (
     -- against max_open_tickets.
     cooling_until     BIGINT,
     -- Why it ended without a file (RFC 9457).
-    problem           JSONB,
+    problem           TEXT,
     part_size         BIGINT,
     -- The store's multipart upload in staging; NULL until the first sign created it.
     multipart_id      TEXT,
@@ -97,9 +97,9 @@ CREATE TABLE files (
     sha256       TEXT,
     width        BIGINT,
     height       BIGINT,
-    metadata     JSONB NOT NULL,
+    metadata     TEXT NOT NULL,
     disposition  TEXT NOT NULL,
-    warnings     JSONB NOT NULL,
+    warnings     TEXT NOT NULL,
     committed_at BIGINT NOT NULL,
     claimed_at   BIGINT,
     -- When it ends unless it is claimed first; NULL: never.
@@ -150,7 +150,7 @@ CREATE TABLE events (
     seq             BIGINT NOT NULL,
     tenant          TEXT NOT NULL,
     kind            TEXT NOT NULL,
-    body            JSONB NOT NULL,
+    body            TEXT NOT NULL,
     created_at      BIGINT NOT NULL,
     -- pending: to be delivered. delivered: a receiver said 2xx. dead: given up; an
     -- operator may replay it.
@@ -178,7 +178,7 @@ CREATE TABLE idempotency (
     caller     TEXT NOT NULL,
     key        TEXT NOT NULL,
     body_hash  TEXT NOT NULL,
-    outcome    JSONB NOT NULL,
+    outcome    TEXT NOT NULL,
     created_at BIGINT NOT NULL,
     PRIMARY KEY (tenant, caller, key)
 );

@@ -40,8 +40,10 @@ pub(super) async fn run(args: Args) -> Done {
     std::fs::create_dir_all(&args.data).map_err(|e| at(&args.data, &e))?;
     // First, since its lock says whether another process has this directory.
     let settings = db::Settings {
-        path: args.data.join(DATABASE),
-        synchronous: db::Synchronous::Full,
+        place: db::Place::Sqlite {
+            path: args.data.join(DATABASE),
+            synchronous: db::Synchronous::Full,
+        },
         migrate: true,
     };
     let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
@@ -81,9 +83,10 @@ pub(super) async fn run(args: Args) -> Done {
         clock: Clock::System,
         store_url: store_url.clone(),
     };
-    let router = serve::router(&config, &app)?.merge(dev::routes(demo));
+    let verifier = serve::verifier(&config)?;
+    let router = serve::router(&config, &app, &verifier).merge(dev::routes(demo));
     let router = layers::wrap(router, &layers::ShellSettings::for_origins(&origins));
-    let served = serve::serve(app, listener, router, |_| {
+    let served = serve::serve(app, listener, router, true, |_| {
         print(&json!({"url": format!("http://{address}"), "store_url": store_url}).to_string());
     })
     .await;
@@ -217,4 +220,5 @@ max_entries = 20
 [slots.big]
 max_file_size = "10GB"
 max_entries = 5
+part_size = "8MiB"
 "#;

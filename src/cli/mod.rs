@@ -4,6 +4,8 @@ mod dev;
 mod inspect;
 mod random;
 mod serve;
+mod setup;
+mod webhook;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -49,9 +51,15 @@ enum Command {
     /// Broker, database, S3 server and demo page in one process, for development.
     Dev(dev::Args),
     /// Serve the API and work in the background.
-    Serve,
-    /// Bring the database's schema up to date.
-    Setup,
+    Serve {
+        /// Leave the background work to `putgate worker`.
+        #[arg(long)]
+        no_worker: bool,
+    },
+    /// Do the background work alone, beside `serve --no-worker`; needs PostgreSQL for that.
+    Worker,
+    /// Bring the database's schema up to date, and make the buckets and their rules.
+    Setup(setup::Args),
     /// Print the effective configuration with the origin of each value, or every mistake in it.
     Check,
     /// Check the laws on a live system, read-only.
@@ -82,6 +90,11 @@ enum Command {
         /// How long it is good for, in seconds.
         #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
         life: u32,
+    },
+    /// Look at the events on their way to the receiver, send some again, or try it out.
+    Webhook {
+        #[command(subcommand)]
+        command: webhook::Command,
     },
     /// Ask a running server whether it is alive; for container health checks.
     Healthcheck,
@@ -122,10 +135,13 @@ pub fn run(cli: Cli) -> ExitCode {
                 "--config: `dev` has a configuration of its own and reads no file",
             )),
         },
-        Command::Serve => {
-            load(path).and_then(|config| start(serve::run(config, cli.config.clone())))
+        Command::Serve { no_worker } => {
+            load(path).and_then(|config| start(serve::run(config, cli.config.clone(), no_worker)))
         }
-        Command::Setup => load(path).and_then(|config| start(setup(config))),
+        Command::Worker => {
+            load(path).and_then(|config| start(serve::work(config, cli.config.clone())))
+        }
+        Command::Setup(args) => setup::run(&args, path),
         Command::Check => load(path).and_then(|config| check(&config)),
         Command::Audit => load(path).and_then(|config| start(run_audit(config))),
         Command::Sweep { dry_run } => {
@@ -162,6 +178,9 @@ pub fn run(cli: Cli) -> ExitCode {
             print(&mint_token(secret, &claims));
             Ok(())
         }),
+        Command::Webhook { command } => {
+            load(path).and_then(|config| start(webhook::run(config, command)))
+        }
         Command::Healthcheck => load(path).and_then(|config| healthcheck(config.server.listen)),
     };
     match done {
@@ -208,14 +227,7 @@ fn load(path: Option<&Path>) -> Result<Config, Failure> {
 
 /// Prints the configuration, unless `serve` would refuse it.
 fn check(config: &Config) -> Done {
-    let refusals: Vec<String> = [database(config, false).err(), serve::verifier(config).err()]
-        .into_iter()
-        .flatten()
-        .map(|refusal| refusal.message)
-        .collect();
-    if !refusals.is_empty() {
-        return Err(Failure::wrong(refusals.join("\n")));
-    }
+    serve::verifier(config)?;
     print(&config.render());
     Ok(())
 }
@@ -236,21 +248,18 @@ fn start_logging(config: &Config) -> Done {
     logging::init(format, &config.server.log_filter).map_err(Failure::wrong)
 }
 
-fn database(config: &Config, migrate: bool) -> Result<db::Settings, Failure> {
-    match &config.database.url {
-        DatabaseUrl::Sqlite(path) => Ok(db::Settings {
+fn database(config: &Config, migrate: bool) -> db::Settings {
+    let place = match &config.database.url {
+        DatabaseUrl::Sqlite(path) => db::Place::Sqlite {
             path: path.clone(),
             synchronous: match config.database.synchronous {
                 config::Synchronous::Full => db::Synchronous::Full,
                 config::Synchronous::Normal => db::Synchronous::Normal,
             },
-            migrate,
-        }),
-        DatabaseUrl::Postgres(_) => Err(Failure::wrong(
-            "database.url: this release serves on SQLite only (sqlite://PATH); \
-             the PostgreSQL schema is there, its driver is not yet",
-        )),
-    }
+        },
+        DatabaseUrl::Postgres(url) => db::Place::Postgres { url: url.clone() },
+    };
+    db::Settings { place, migrate }
 }
 
 async fn store(config: &Config) -> Result<Store, Failure> {
@@ -300,25 +309,22 @@ fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
 
 /// The app beside a running server: it may read, and delete objects, but writes no row.
 async fn beside(config: &Config) -> Result<Arc<App>, Failure> {
-    let db = Db::open_beside(&database(config, false)?, Clock::System)
+    let db = Db::open_beside(&database(config, false), Clock::System)
         .await
         .map_err(Failure::broken)?;
     Ok(assemble(config, db, store(config).await?))
 }
 
-async fn open(config: &Config, migrate: bool) -> Result<Arc<App>, Failure> {
-    let settings = database(config, migrate)?;
+async fn open(config: &Config) -> Result<Arc<App>, Failure> {
+    let settings = database(config, false);
     let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
         .await
         .map_err(Failure::broken)?;
-    Ok(assemble(config, db, store(config).await?))
-}
-
-async fn setup(config: Config) -> Done {
-    let app = open(&config, true).await?;
-    app.db.close().await;
-    print("the database's schema is up to date");
-    Ok(())
+    let app = assemble(config, db, store(config).await?);
+    if let Some(receiver) = webhook::receiver(config)? {
+        let _ = app.receiver.set(receiver);
+    }
+    Ok(app)
 }
 
 async fn run_audit(config: Config) -> Done {
@@ -352,7 +358,7 @@ async fn run_sweep(config: Config, dry_run: bool) -> Done {
     start_logging(&config)?;
     let app = if dry_run {
         beside(&config).await?
-    } else if let Ok(app) = open(&config, false).await {
+    } else if let Ok(app) = open(&config).await {
         work_off(&app).await.map_err(Failure::broken)?;
         app
     } else {

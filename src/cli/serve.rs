@@ -1,4 +1,4 @@
-//! `serve`: the API and the worker, until a signal says stop.
+//! `serve` and `worker`: the API and the background work, until a signal says stop.
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
@@ -7,16 +7,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use putgate::config::{self, Config, UploadKey};
+use putgate::config::{self, Config, DatabaseUrl, UploadKey};
 use putgate::flow::App;
 use putgate::http::auth::{AuthSettings, Verifier};
 use putgate::http::layers::{self, ShellSettings};
 use putgate::http::server::{self, Limits};
-use putgate::http::{Router, Shared, routes};
+use putgate::http::{Router, Shared, notifications, ops, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::{Done, Failure, open, start_logging};
 
@@ -25,41 +26,77 @@ const LAST_PASS: Duration = Duration::from_secs(3);
 /// A worker that panics at every pass must not fill the log.
 const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(config: Config, path: Option<PathBuf>) -> Done {
+pub(super) async fn run(config: Config, path: Option<PathBuf>, no_worker: bool) -> Done {
     start_logging(&config)?;
-    for section in idle(&config) {
-        tracing::warn!(
-            section,
-            "configured, but this release does not act on it yet"
-        );
-    }
-    let app = open(&config, false).await?;
+    let app = open(&config).await?;
     if matches!(config.storage.upload_key, UploadKey::Same) {
         refuse_copying_uploads(&app).await?;
     }
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|e| Failure::broken(format!("server.listen {}: {e}", config.server.listen)))?;
+    let verifier = verifier(&config)?;
+    keep_keys(&app, &verifier).await;
     let router = layers::wrap(
-        router(&config, &app)?,
+        router(&config, &app, &verifier),
         &ShellSettings::for_origins(&config.server.allowed_origins),
     );
     reload_on_hangup(&app, path)?;
-    serve(app, listener, router, |address| {
-        tracing::info!(%address, "serving");
+    answer_apart(&config, &app).await?;
+    let works = config.server.worker && !no_worker;
+    serve(app, listener, router, works, |address| {
+        tracing::info!(%address, works, "serving");
     })
     .await
 }
 
-/// What is configured in vain.
-fn idle(config: &Config) -> impl Iterator<Item = &'static str> {
-    [
-        ("webhook", config.webhook.is_some()),
-        ("notifications", config.notifications.secret.is_some()),
-        ("server.admin_listen", config.server.admin_listen.is_some()),
-    ]
-    .into_iter()
-    .filter_map(|(section, is_given)| is_given.then_some(section))
+/// The background work alone.
+pub(super) async fn work(config: Config, path: Option<PathBuf>) -> Done {
+    start_logging(&config)?;
+    let app = open(&config).await.map_err(|failure| Failure {
+        message: match config.database.url {
+            DatabaseUrl::Sqlite(_) => format!(
+                "{}. On SQLite `serve` does this work itself; a worker beside it needs PostgreSQL",
+                failure.message
+            ),
+            DatabaseUrl::Postgres(_) => failure.message,
+        },
+        ..failure
+    })?;
+    let stopping = count_stops()?;
+    reload_on_hangup(&app, path)?;
+    answer_apart(&config, &app).await?;
+    let worker = tokio::spawn(keep_working(Arc::clone(&app)));
+    tracing::info!("working");
+    stopped(stopping.clone(), 1).await;
+    tracing::info!("stopping; a second signal cuts the pass");
+    app.stop();
+    tokio::select! {
+        () = last_pass(worker) => {}
+        () = stopped(stopping, 2) => {}
+    }
+    app.db.close().await;
+    Ok(())
+}
+
+/// `/livez` and `/readyz` on `admin_listen`, until the app stops.
+async fn answer_apart(config: &Config, app: &Arc<App>) -> Done {
+    let Some(address) = config.server.admin_listen else {
+        return Ok(());
+    };
+    let listener = TcpListener::bind(address)
+        .await
+        .map_err(|e| Failure::broken(format!("server.admin_listen {address}: {e}")))?;
+    let address = listener.local_addr().map_err(Failure::broken)?;
+    tracing::info!(%address, "answering apart");
+    let router = layers::wrap(ops::routes(Arc::clone(app)), &ShellSettings::default());
+    let mut stop = app.stopping();
+    let shutdown = async move {
+        // An app that is gone has stopped too.
+        let _ = stop.wait_for(|stops| *stops).await;
+    };
+    tokio::spawn(server::serve(listener, router, shutdown, Limits::default()));
+    Ok(())
 }
 
 /// Law 3: with one key for everything, the store itself has to refuse an uploader's
@@ -79,22 +116,21 @@ async fn refuse_copying_uploads(app: &App) -> Done {
 }
 
 /// The API, without its shell.
-pub(super) fn router(config: &Config, app: &Arc<App>) -> Result<Router, Failure> {
-    Ok(routes(Shared {
+pub(super) fn router(config: &Config, app: &Arc<App>, verifier: &Arc<Verifier>) -> Router {
+    let api = routes(Shared {
         app: Arc::clone(app),
-        verifier: Arc::new(verifier(config)?),
-    }))
+        verifier: Arc::clone(verifier),
+    });
+    match &config.notifications.secret {
+        Some(secret) => api.merge(notifications::routes(Arc::clone(app), secret.clone())),
+        None => api,
+    }
 }
 
 /// Whose tokens are believed.
-pub(super) fn verifier(config: &Config) -> Result<Verifier, Failure> {
+pub(super) fn verifier(config: &Config) -> Result<Arc<Verifier>, Failure> {
     let auth = &config.auth;
-    if auth.jwks_url.is_some() {
-        return Err(Failure::wrong(
-            "auth.jwks_url: this release reads public_key_files and hs256_secret_files only",
-        ));
-    }
-    Verifier::new(AuthSettings {
+    let settings = AuthSettings {
         hs256_secrets: auth.hs256_secrets.clone(),
         public_keys: auth.public_keys.iter().map(|key| key.pem.clone()).collect(),
         issuer: auth.issuer.clone(),
@@ -103,8 +139,27 @@ pub(super) fn verifier(config: &Config) -> Result<Verifier, Failure> {
         tenant_claim: auth.tenant_claim.clone(),
         scope_claim: auth.scope_claim.clone(),
         default_scope: auth.default_scope.clone(),
-    })
-    .map_err(|why| Failure::wrong(format!("auth: {why}")))
+    };
+    Verifier::with_jwks(settings, auth.jwks_url.as_deref())
+        .map(Arc::new)
+        .map_err(|why| Failure::wrong(format!("auth: {why}")))
+}
+
+/// Fetches the published keys, and again when they are due. When they cannot be had, the
+/// server starts all the same: other keys may do, and the endpoint may come back.
+async fn keep_keys(app: &Arc<App>, verifier: &Arc<Verifier>) {
+    verifier.tend(app.clock.now()).await;
+    let (app, verifier) = (Arc::clone(app), Arc::clone(verifier));
+    tokio::spawn(async move {
+        let mut stop = app.stopping();
+        while !*stop.borrow() {
+            tokio::select! {
+                () = tokio::time::sleep(Duration::from_secs(1)) => {}
+                changed = stop.changed() => if changed.is_err() { return },
+            }
+            verifier.tend(app.clock.now()).await;
+        }
+    });
 }
 
 /// SIGHUP reads the slots anew; an invalid file changes nothing.
@@ -157,10 +212,11 @@ pub(super) async fn serve(
     app: Arc<App>,
     listener: TcpListener,
     router: Router,
+    works: bool,
     ready: impl FnOnce(SocketAddr),
 ) -> Done {
     let address = listener.local_addr().map_err(Failure::broken)?;
-    let mut worker = tokio::spawn(keep_working(Arc::clone(&app)));
+    let worker = works.then(|| tokio::spawn(keep_working(Arc::clone(&app))));
     let stopping = count_stops()?;
     let first = stopping.clone();
     let shutdown = async {
@@ -175,12 +231,18 @@ pub(super) async fn serve(
         () = impatience => Ok(()),
     };
     app.stop();
+    if let Some(worker) = worker {
+        last_pass(worker).await;
+    }
+    app.db.close().await;
+    served.map_err(Failure::broken)
+}
+
+async fn last_pass(mut worker: JoinHandle<()>) {
     if tokio::time::timeout(LAST_PASS, &mut worker).await.is_err() {
         tracing::warn!("the worker was cut off; the next start finds what it left");
         worker.abort();
     }
-    app.db.close().await;
-    served.map_err(Failure::broken)
 }
 
 /// The worker, begun again when a bug ends it: without it a closed tab would lose its file.

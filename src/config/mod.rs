@@ -8,6 +8,7 @@ mod mistake;
 mod reader;
 mod sections;
 mod values;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ pub struct Config {
     pub storage: Storage,
     /// `[auth]`
     pub auth: Auth,
-    /// `[webhook]`; absent: events are kept and delivered to nobody.
+    /// `[webhook]`; absent: events are kept for `retention` and delivered to nobody.
     pub webhook: Option<Webhook>,
     /// `[notifications]`
     pub notifications: Notifications,
@@ -55,12 +56,14 @@ pub struct Config {
 pub struct Server {
     /// Where the API listens; default `127.0.0.1:3000`.
     pub listen: SocketAddr,
-    /// Where `/metrics` listens; absent: nowhere.
+    /// Where `/livez` and `/readyz` also answer, apart from the API; absent: nowhere.
     pub admin_listen: Option<SocketAddr>,
     /// The API's address as browsers see it, with its path and without a trailing slash.
     pub public_url: Option<String>,
     /// Exact origins (`scheme://host[:port]`, lower case, no default port) that may call the API.
     pub allowed_origins: Vec<String>,
+    /// Whether `serve` also does the worker's work; default true.
+    pub worker: bool,
     /// How log lines look; default JSON.
     pub log: LogFormat,
     /// Which log lines are written, as `tracing` filters them; default [`crate::logging::DEFAULT_FILTER`].
@@ -161,7 +164,7 @@ pub struct Auth {
     pub hs256_secrets: Vec<Secret>,
     /// PEM public keys; any of them verifies.
     pub public_keys: Vec<PublicKey>,
-    /// Where a JWK set is fetched; never together with HS256 secrets.
+    /// Where a JWK set is fetched; only its public keys are taken, beside the files'.
     pub jwks_url: Option<String>,
     /// The `iss` a token must have; absent: not looked at.
     pub issuer: Option<String>,
@@ -193,6 +196,8 @@ pub struct Webhook {
     pub url: String,
     /// The HMAC keys (`whsec_` already decoded), each at least 24 bytes; every one signs.
     pub secrets: Vec<Secret>,
+    /// Whether `url` may be plain http or lead into a private network; default false.
+    pub allow_private: bool,
 }
 
 /// How the store's bucket events are let in.
@@ -200,6 +205,9 @@ pub struct Webhook {
 pub struct Notifications {
     /// The bearer secret of `POST /v1/notifications/s3`; absent: the call is closed.
     pub secret: Option<Secret>,
+    /// The ARN under which the store knows that call; `setup` has the staging bucket's events
+    /// sent there.
+    pub target: Option<String>,
 }
 
 /// Bounds that no slot sets.

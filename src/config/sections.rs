@@ -4,19 +4,17 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use toml::de::DeTable;
 
 use super::mistake::{Mistakes, Origin};
 use super::reader::{Reader, Section};
 use super::values::{
     self, Address, BASE_URL, BUCKET, COUNT, DISPOSITION, FLAG, Kind, LARGE_COUNT, LISTEN, LOG,
-    LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TEXT, quoted,
+    LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TARGET, TEXT, quoted,
 };
 use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
-    ServerKey, Storage, Synchronous, UploadKey, Webhook,
+    ServerKey, Storage, Synchronous, UploadKey, webhook,
 };
 use crate::domain::media::Accept;
 use crate::domain::name::SlotName;
@@ -30,8 +28,6 @@ use crate::logging::DEFAULT_FILTER;
 
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const MIN_HS256_BYTES: usize = 32;
-/// The shortest secret Standard Webhooks allows.
-const MIN_WEBHOOK_BYTES: usize = 24;
 /// Long enough not to be guessed over HTTP.
 const MIN_BEARER_BYTES: usize = 16;
 
@@ -54,7 +50,7 @@ pub(super) fn read(
     let database = database(&mut r, &mut top);
     let storage = storage(&mut r, &mut top, &pages);
     let auth = auth(&mut r, &mut top);
-    let webhook = webhook(&mut r, &mut top);
+    let webhook = webhook::read(&mut r, &mut top);
     let notifications = notifications(&mut r, &mut top);
     let limits = limits(&mut r, &mut top);
     let slots = slots(&mut r, &mut top, limits.retention);
@@ -111,6 +107,7 @@ fn server<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> (Server, Vec<Address
         admin_listen,
         public_url: public_url.as_ref().map(Address::text),
         allowed_origins: pages.iter().map(Address::text_of_origin).collect(),
+        worker: r.value_or(s, "worker", &FLAG, true),
         log: r.value_or(s, "log", &LOG, LogFormat::Json),
         log_filter: r.value_or(s, "log_filter", &LOG_FILTER, DEFAULT_FILTER.into()),
     };
@@ -384,15 +381,7 @@ fn auth<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Auth {
         });
     }
     let jwks_url = r.value(s, "jwks_url", &SAFE_URL).map(|url| url.text());
-    let [has_hs256, has_public, has_jwks] =
-        ["hs256_secret_files", "public_key_files", "jwks_url"].map(|key| r.has(s, key));
-    if has_hs256 && has_jwks {
-        r.refuse(
-            s,
-            "jwks_url",
-            "hs256_secret_files is given too, and a fetched key must never serve as a shared secret. Keep one of them.",
-        );
-    }
+    let [has_public, has_jwks] = ["public_key_files", "jwks_url"].map(|key| r.has(s, key));
     let has_any = !hs256_secrets.is_empty() || !public_keys.is_empty() || has_jwks;
     if !has_any && r.is_sound(s, &["hs256_secret_files", "public_key_files"]) {
         let key = if has_public {
@@ -437,54 +426,6 @@ fn not_a_public_key(pem: &[u8]) -> Option<&'static str> {
     }
 }
 
-fn webhook<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Option<Webhook> {
-    let s = &mut r.section(top, "webhook", true);
-    let is_given = r.is_given(s);
-    let url = r.value(s, "url", &BASE_URL).map(|url| url.text());
-    let mut secrets = Vec::new();
-    for file in r.secret_files(s, "secret_files") {
-        match webhook_secret(&file.bytes) {
-            Ok(secret) => secrets.push(secret),
-            Err(why) => r.refuse_item(s, "secret_files", &file.name, &file.origin, &why),
-        }
-    }
-    r.close(s);
-    if !is_given {
-        return None;
-    }
-    if url.is_none() {
-        r.missing(s, "url", "Write where events go, or remove [webhook].");
-    }
-    if secrets.is_empty() {
-        r.missing(
-            s,
-            "secret_files",
-            "Events are signed, so a receiver can tell them from forged ones. Name a file.",
-        );
-    }
-    Some(Webhook {
-        url: url.unwrap_or_default(),
-        secrets,
-    })
-}
-
-/// The HMAC key in a webhook's secret file: `whsec_` and base64, or raw bytes.
-fn webhook_secret(bytes: &[u8]) -> Result<Secret, String> {
-    let key = match bytes.strip_prefix(b"whsec_") {
-        Some(text) => STANDARD
-            .decode(text)
-            .map_err(|_| "begins with whsec_, but what follows is not base64.".to_owned())?,
-        None => bytes.to_owned(),
-    };
-    if key.len() < MIN_WEBHOOK_BYTES {
-        return Err(format!(
-            "holds {} bytes, and a webhook's secret needs {MIN_WEBHOOK_BYTES}. Make one with `openssl rand -hex 32`.",
-            key.len()
-        ));
-    }
-    Ok(Secret::new(key))
-}
-
 fn notifications<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Notifications {
     let s = &mut r.section(top, "notifications", true);
     let given = r.secret(s, "secret", "secret_file", masked);
@@ -497,9 +438,11 @@ fn notifications<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Notifications
         );
         r.refuse(s, key, &what);
     }
+    let target = r.value(s, "target", &TARGET);
     r.close(s);
     Notifications {
         secret: given.map(|(secret, _)| secret),
+        target,
     }
 }
 

@@ -1,14 +1,17 @@
-//! The first half of a transaction: the rows that its decisions may touch.
+//! The first half of a transaction: the rows that its decisions may touch. Here as SQLite's
+//! one writer reads them, who needs no locks; [`postgres`] locks them.
+
+mod postgres;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Value, json};
-use sqlx::sqlite::SqliteRow;
-use sqlx::{AssertSqlSafe, SqliteConnection};
+use serde_json::json;
 
-use super::{DbError, rows};
+use super::sql::{Conn, Row, Statement, sql};
+use super::time::Time;
+use super::{DbError, outbox, rows};
 use crate::domain::books::{
-    Account, Books, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
+    Account, Books, DueEvents, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
 };
 use crate::domain::name::{Id, Owner, Ref, Tenant};
 use crate::domain::time::{Seconds, Timestamp};
@@ -16,51 +19,97 @@ use crate::domain::time::{Seconds, Timestamp};
 /// How long an idempotency key is good for.
 const REMEMBER: Seconds = Seconds(24 * 3600);
 
+/// The rows that a batch of decisions may touch.
+#[derive(Default)]
+struct Wanted<'f> {
+    accounts: BTreeSet<&'f Account>,
+    tickets: BTreeSet<Id>,
+    files: BTreeSet<Id>,
+    cooling: BTreeSet<&'f (Tenant, Owner)>,
+    giving_way: BTreeMap<&'f Scope, GivingWay>,
+    retiring: BTreeSet<&'f Scope>,
+    remembered: BTreeSet<&'f IdempotencyKey>,
+    events: BTreeSet<Id>,
+    due_events: Vec<&'f DueEvents>,
+}
+
+impl<'f> Wanted<'f> {
+    /// `again`: what was to be inserted may be there, after an outcome that nobody knows.
+    fn of(footprints: &[&'f Footprint], again: bool) -> Self {
+        let mut all = Self::default();
+        for footprint in footprints {
+            all.accounts.extend(&footprint.accounts);
+            all.tickets.extend(&footprint.tickets);
+            all.files.extend(&footprint.files);
+            all.cooling.extend(&footprint.cooling);
+            all.retiring.extend(&footprint.oldest_files);
+            all.remembered.extend(&footprint.idempotency);
+            all.events.extend(&footprint.events);
+            all.due_events.extend(&footprint.due_events);
+            if let Some(more) = &footprint.giving_way {
+                all.giving_way
+                    .entry(&more.scope)
+                    .and_modify(|one| {
+                        one.keep = one.keep.min(more.keep);
+                        one.incoming += more.incoming;
+                    })
+                    .or_insert_with(|| more.clone());
+            }
+            if again {
+                all.tickets.extend(&footprint.created);
+            }
+        }
+        all
+    }
+}
+
+/// Loads what the footprints name, locked against other replicas where there are any, and
+/// answers the moment that the decisions take for now.
 pub(super) async fn fill(
-    connection: &mut SqliteConnection,
+    conn: &mut Conn,
     books: &mut Books,
     footprints: &[&Footprint],
-    now: Timestamp,
+    time: &Time,
     again: bool,
+) -> Result<Timestamp, DbError> {
+    let wanted = Wanted::of(footprints, again);
+    if let Conn::Postgres(connection) = conn {
+        let now = postgres::fill(connection, books, &wanted, time).await?;
+        load_due_events(conn, books, &wanted, now).await?;
+        return Ok(now);
+    }
+    let now = time.now();
+    load_holdings(conn, books, &wanted.accounts, &wanted.cooling, now).await?;
+    for row in by_id(conn, "tickets", rows::TICKET, &wanted.tickets).await? {
+        books.load_ticket(rows::ticket(&row)?);
+    }
+    for row in by_id(conn, "files", rows::FILE, &wanted.files).await? {
+        books.load_file(rows::file(&row)?);
+    }
+    for all in wanted.giving_way.values() {
+        load_giving_way(conn, books, all).await?;
+    }
+    for scope in &wanted.retiring {
+        load_retiring(conn, books, scope, now).await?;
+    }
+    for key in &wanted.remembered {
+        load_remembered(conn, books, key, now).await?;
+    }
+    for row in by_id(conn, "events", rows::EVENT, &wanted.events).await? {
+        books.outbox_mut().load(rows::event(&row)?);
+    }
+    load_due_events(conn, books, &wanted, now).await?;
+    Ok(now)
+}
+
+async fn load_due_events(
+    conn: &mut Conn,
+    books: &mut Books,
+    wanted: &Wanted<'_>,
+    now: Timestamp,
 ) -> Result<(), DbError> {
-    let mut accounts: BTreeSet<&Account> = BTreeSet::new();
-    let mut tickets: BTreeSet<Id> = BTreeSet::new();
-    let mut files: BTreeSet<Id> = BTreeSet::new();
-    let mut cooling = BTreeSet::new();
-    let mut giving_way: BTreeMap<&Scope, GivingWay> = BTreeMap::new();
-    let mut retiring: BTreeSet<&Scope> = BTreeSet::new();
-    let mut remembered: BTreeSet<&IdempotencyKey> = BTreeSet::new();
-    for footprint in footprints {
-        accounts.extend(&footprint.accounts);
-        tickets.extend(&footprint.tickets);
-        files.extend(&footprint.files);
-        cooling.extend(&footprint.cooling);
-        retiring.extend(&footprint.oldest_files);
-        remembered.extend(&footprint.idempotency);
-        if let Some(more) = &footprint.giving_way {
-            giving_way
-                .entry(&more.scope)
-                .and_modify(|all| {
-                    all.keep = all.keep.min(more.keep);
-                    all.incoming += more.incoming;
-                })
-                .or_insert_with(|| more.clone());
-        }
-        if again {
-            tickets.extend(&footprint.created);
-        }
-    }
-    load_holdings(connection, books, &accounts, &cooling, now).await?;
-    load_tickets(connection, books, &tickets).await?;
-    load_files(connection, books, &files).await?;
-    for all in giving_way.values() {
-        load_giving_way(connection, books, all).await?;
-    }
-    for scope in retiring {
-        load_retiring(connection, books, scope, now).await?;
-    }
-    for key in remembered {
-        load_remembered(connection, books, key, now).await?;
+    for due in &wanted.due_events {
+        outbox::load_due(conn, books.outbox_mut(), due, now).await?;
     }
     Ok(())
 }
@@ -70,15 +119,15 @@ pub(super) async fn fill(
 /// thread costs more than the JSON around a hundred of them, and so does a statement.
 pub(super) const HOLDINGS: &str = "SELECT \
      (SELECT json_group_array(json_array(u.account, u.open, u.files, u.reserved, u.stored)) \
-        FROM json_each($1) AS k JOIN usage AS u ON u.account = k.value), \
+        FROM json_each($1) AS k JOIN usage AS u ON u.account = k.value) AS held, \
      (SELECT json_group_array(json_array(key, n)) FROM (\
         SELECT k.key AS key, (SELECT count(*) FROM tickets AS t \
            WHERE t.tenant = k.value ->> 0 AND t.owner = k.value ->> 1 \
              AND t.cooling_until > $3) AS n \
-        FROM json_each($2) AS k) WHERE n > 0)";
+        FROM json_each($2) AS k) WHERE n > 0) AS counted";
 
 async fn load_holdings(
-    connection: &mut SqliteConnection,
+    conn: &mut Conn,
     books: &mut Books,
     accounts: &BTreeSet<&Account>,
     cooling: &BTreeSet<&(Tenant, Owner)>,
@@ -88,17 +137,19 @@ async fn load_holdings(
         return Ok(());
     }
     let keys: Vec<&str> = accounts.iter().map(|a| a.as_str()).collect();
-    let (held, counted): (String, String) = sqlx::query_as(HOLDINGS)
+    let statement = sql(HOLDINGS)
         .bind(json!(keys).to_string())
         .bind(json!(cooling).to_string())
-        .bind(now.millis())
-        .fetch_one(connection)
-        .await?;
+        .bind(now.millis());
+    let Some(row) = conn.all(statement).await?.pop() else {
+        return Ok(());
+    };
+    let (held, counted): (&str, &str) = (row.get("held")?, row.get("counted")?);
     let wrong = |why: serde_json::Error| DbError::Inconsistent(format!("usage: {why}"));
     for account in accounts {
         books.load_usage((*account).clone(), Usage::default());
     }
-    let held: Vec<(String, i64, i64, i64, i64)> = serde_json::from_str(&held).map_err(wrong)?;
+    let held: Vec<(String, i64, i64, i64, i64)> = serde_json::from_str(held).map_err(wrong)?;
     for (account, open, files, reserved, stored) in held {
         let usage = Usage {
             open,
@@ -108,7 +159,7 @@ async fn load_holdings(
         };
         books.load_usage(Account::from_row(account), usage);
     }
-    let counted: Vec<(usize, i64)> = serde_json::from_str(&counted).map_err(wrong)?;
+    let counted: Vec<(usize, i64)> = serde_json::from_str(counted).map_err(wrong)?;
     for (index, (tenant, owner)) in cooling.iter().enumerate() {
         let count = counted
             .iter()
@@ -130,44 +181,19 @@ fn in_list(ids: &BTreeSet<Id>) -> (String, Vec<Id>) {
     (holes.join(", "), padded)
 }
 
-async fn load_tickets(
-    connection: &mut SqliteConnection,
-    books: &mut Books,
-    ids: &BTreeSet<Id>,
-) -> Result<(), DbError> {
-    for row in by_id(connection, "tickets", rows::TICKET, ids).await? {
-        books.load_ticket(rows::ticket(&row)?);
-    }
-    Ok(())
-}
-
-async fn load_files(
-    connection: &mut SqliteConnection,
-    books: &mut Books,
-    ids: &BTreeSet<Id>,
-) -> Result<(), DbError> {
-    for row in by_id(connection, "files", rows::FILE, ids).await? {
-        books.load_file(rows::file(&row)?);
-    }
-    Ok(())
-}
-
 async fn by_id(
-    connection: &mut SqliteConnection,
+    conn: &mut Conn,
     table: &str,
     columns: &str,
     ids: &BTreeSet<Id>,
-) -> Result<Vec<SqliteRow>, DbError> {
+) -> Result<Vec<Row>, DbError> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let (holes, ids) = in_list(ids);
-    let sql = format!("SELECT {columns} FROM {table} WHERE id IN ({holes})");
-    let mut query = sqlx::query(AssertSqlSafe(sql));
-    for id in ids {
-        query = query.bind(id);
-    }
-    Ok(query.fetch_all(connection).await?)
+    let text = format!("SELECT {columns} FROM {table} WHERE id IN ({holes})");
+    let statement = ids.into_iter().fold(sql(text), Statement::bind);
+    conn.all(statement).await
 }
 
 /// The oldest open tickets of a full scope.
@@ -180,7 +206,7 @@ pub(super) fn giving_way_sql() -> String {
 }
 
 async fn load_giving_way(
-    connection: &mut SqliteConnection,
+    conn: &mut Conn,
     books: &mut Books,
     all: &GivingWay,
 ) -> Result<(), DbError> {
@@ -197,14 +223,13 @@ async fn load_giving_way(
     if surplus <= 0 {
         return Ok(());
     }
-    let found = sqlx::query(AssertSqlSafe(giving_way_sql()))
+    let statement = sql(giving_way_sql())
         .bind(scope.tenant.as_str())
         .bind(scope.slot.as_str())
         .bind(scope.owner.as_str())
         .bind(reference.as_ref().map(Ref::as_str))
-        .bind(surplus)
-        .fetch_all(connection)
-        .await?;
+        .bind(surplus);
+    let found = conn.all(statement).await?;
     for row in found {
         let ticket = rows::ticket(&row)?;
         if books.ticket(ticket.id).is_none() {
@@ -226,20 +251,19 @@ pub(super) fn retiring_sql(every_ref: bool) -> String {
 
 /// The live files of a scope, and the accounts of the refs they are counted in.
 async fn load_retiring(
-    connection: &mut SqliteConnection,
+    conn: &mut Conn,
     books: &mut Books,
     scope: &Scope,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let sql = retiring_sql(scope.reference.is_none());
-    let mut query = sqlx::query(AssertSqlSafe(sql))
+    let mut statement = sql(retiring_sql(scope.reference.is_none()))
         .bind(scope.tenant.as_str())
         .bind(scope.slot.as_str())
         .bind(scope.owner.as_str());
     if let Some(reference) = &scope.reference {
-        query = query.bind(reference.as_ref().map(Ref::as_str));
+        statement = statement.bind(reference.as_ref().map(Ref::as_str));
     }
-    let found = query.fetch_all(&mut *connection).await?;
+    let found = conn.all(statement).await?;
     let mut accounts = BTreeSet::new();
     for row in found {
         let file = rows::file(&row)?;
@@ -256,44 +280,33 @@ async fn load_retiring(
             books.load_file(file);
         }
     }
-    load_holdings(
-        connection,
-        books,
-        &accounts.iter().collect(),
-        &BTreeSet::new(),
-        now,
-    )
-    .await
+    let accounts = accounts.iter().collect();
+    load_holdings(conn, books, &accounts, &BTreeSet::new(), now).await
 }
 
 async fn load_remembered(
-    connection: &mut SqliteConnection,
+    conn: &mut Conn,
     books: &mut Books,
     key: &IdempotencyKey,
     now: Timestamp,
 ) -> Result<(), DbError> {
-    let row: Option<(String, String, i64)> = sqlx::query_as(
-        "SELECT body_hash, outcome, created_at FROM idempotency \
-         WHERE tenant = $1 AND caller = $2 AND key = $3 AND created_at > $4",
-    )
+    let statement = sql("SELECT body_hash, outcome, created_at FROM idempotency \
+         WHERE tenant = $1 AND caller = $2 AND key = $3 AND created_at > $4")
     .bind(key.tenant.as_str())
     .bind(key.caller.as_str())
-    .bind(&key.key)
-    .bind(now.minus(REMEMBER).millis())
-    .fetch_optional(connection)
-    .await?;
-    if let Some((body_hash, outcome, created_at)) = row {
-        let outcome: Value = serde_json::from_str(&outcome)
-            .map_err(|why| DbError::Inconsistent(format!("idempotency.outcome {why}")))?;
-        let created_at = Timestamp::from_millis(created_at);
-        books.load_remembered(
-            key.clone(),
-            Remembered {
-                body_hash,
-                outcome,
-                created_at,
-            },
-        );
+    .bind(key.key.as_str())
+    .bind(now.minus(REMEMBER).millis());
+    if let Some(row) = conn.all(statement).await?.pop() {
+        books.load_remembered(key.clone(), remembered(&row)?);
     }
     Ok(())
+}
+
+fn remembered(row: &Row) -> Result<Remembered, DbError> {
+    Ok(Remembered {
+        body_hash: row.get("body_hash")?,
+        outcome: serde_json::from_str(row.get("outcome")?)
+            .map_err(|why| DbError::Inconsistent(format!("idempotency.outcome {why}")))?,
+        created_at: rows::moment(row, "created_at")?,
+    })
 }

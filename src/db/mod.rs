@@ -1,44 +1,54 @@
-//! The only SQL. One concrete [`Db`]; every write that a request waits for goes through
-//! the group commit of `writer`.
+//! The only SQL. One concrete [`Db`] over SQLite or PostgreSQL; every write that a request
+//! waits for goes through the group commit of `writer`.
 //!
 //! | file | holds |
 //! |---|---|
 //! | `open` | connections, the lock file, migrations |
+//! | `postgres` | what a session on PostgreSQL is told |
+//! | `sql` | a statement, a row and a connection of either database |
+//! | `time` | the database's clock |
 //! | `writer` | the queue and its one writer: many decisions, one transaction |
-//! | `load`, `save` | the books of a transaction: rows in, changes out |
+//! | `load`, `save` | the books of a transaction: rows in, changes out; `load::postgres` locks |
 //! | `read` | what requests and lists read |
 //! | `work` | what the worker polls |
 //! | `audit` | the laws, added up again |
+//! | `outbox` | events on their way |
 //! | `rows` | rows to nouns and back, strictly |
 
 mod audit;
 mod load;
 mod open;
+mod outbox;
 #[cfg(test)]
 mod plans;
+mod postgres;
 mod read;
 mod rows;
 mod save;
+mod sql;
+mod time;
 mod work;
 mod writer;
 
-use sqlx::SqlitePool;
+use std::sync::Arc;
 
-use crate::clock::Clock;
+use tokio::sync::Notify;
+
 use crate::domain::books::{Books, Footprint};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::time::Timestamp;
 
 pub use audit::{Counted, FileKey, Held};
-pub use open::{Settings, Synchronous};
+pub use open::{Place, Settings, Synchronous};
 pub use read::{FileFilter, Page, TicketFilter};
 
 /// The database, for as many holders as like.
 #[derive(Clone, Debug)]
 pub struct Db {
-    readers: SqlitePool,
+    readers: sql::Pool,
     writer: writer::Queue,
-    clock: Clock,
+    time: time::Time,
+    told: Arc<Notify>,
 }
 
 /// Why the database did not do what it was asked.
@@ -89,16 +99,33 @@ impl From<DbError> for Problem {
 impl Db {
     /// Decides on the books and writes what the decision changed, in one transaction with
     /// everybody else's. `decide` may run more than once; only its last run counts.
-    pub async fn write<T, F>(&self, footprint: Footprint, decide: F) -> Result<T, DbError>
+    pub async fn write<T, F>(&self, footprint: Footprint, mut decide: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnMut(&mut Books, Timestamp) -> T + Send + 'static,
     {
-        self.writer.write(footprint, decide).await
+        let decide = move |books: &mut Books, now| {
+            let before = books.events_to_insert().len();
+            let decided = decide(books, now);
+            (decided, books.events_to_insert().len() > before)
+        };
+        let (decided, told) = self.writer.write(footprint, decide).await?;
+        if told {
+            self.told.notify_one();
+        }
+        Ok(decided)
     }
 
-    /// The database's clock. SQLite lives in this process, so it is the process's.
+    /// Returns when this process has written an event since the last call. One caller at a
+    /// time: the sender.
+    pub async fn told(&self) {
+        self.told.notified().await;
+    }
+
+    /// The database's clock. SQLite lives in this process, so it is the process's; that of a
+    /// PostgreSQL server is estimated, as exact as the last write's round trip was short. What
+    /// must be exact is decided by the `now` of a [`Db::write`].
     pub fn now(&self) -> Timestamp {
-        self.clock.now()
+        self.time.now()
     }
 }

@@ -1,9 +1,11 @@
-//! Lists and polls are answered from an index, in its order: `EXPLAIN QUERY PLAN` of the
-//! very texts that are sent.
+//! On SQLite lists and polls are answered from an index, in its order: `EXPLAIN QUERY PLAN`
+//! of the very texts that are sent. PostgreSQL's are in tests/postgres.rs, by what the server
+//! counts.
 
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 
-use super::{FileFilter, TicketFilter, load, read, save, work};
+use super::sql::Kind;
+use super::{FileFilter, TicketFilter, load, outbox, read, save, work};
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::ticket::State;
 use crate::domain::time::Timestamp;
@@ -49,7 +51,12 @@ async fn every_shape_of_file_list_walks_its_index() {
                 reference: reference.then(|| Ref::parse("post:1").unwrap()),
                 after,
             };
-            expect(&mut connection, &read::files_sql(&filter), index).await;
+            expect(
+                &mut connection,
+                &read::files_sql(&filter, Kind::Sqlite),
+                index,
+            )
+            .await;
         }
     }
 }
@@ -68,9 +75,14 @@ async fn every_shape_of_ticket_list_walks_its_index_from_its_cursor() {
                     state,
                     after: None,
                 };
-                expect(&mut connection, &read::tickets_sql(&filter), index).await;
+                expect(
+                    &mut connection,
+                    &read::tickets_sql(&filter, Kind::Sqlite),
+                    index,
+                )
+                .await;
                 filter.after = Some(Id::nil());
-                let sql = read::tickets_sql(&filter);
+                let sql = read::tickets_sql(&filter, Kind::Sqlite);
                 expect(&mut connection, &sql, index).await;
                 let plan = plan(&mut connection, &sql).await;
                 assert!(plan.contains("id<?"), "{sql}\nskips to its page: {plan}");
@@ -82,22 +94,27 @@ async fn every_shape_of_ticket_list_walks_its_index_from_its_cursor() {
 #[tokio::test]
 async fn polls_and_loads_walk_their_index() {
     let mut connection = database().await;
-    for (sql, index) in [
-        (work::DUE_TICKETS.to_owned(), "tickets_due"),
-        (work::unclean_sql(), "tickets_unclean"),
-        (work::unclaimed_sql(), "files_unclaimed"),
-        (work::tombstones_sql(), "files_ended"),
+    let loads = [
+        (outbox::due_sql(Kind::Sqlite), "events_due"),
+        (outbox::any_due_sql(), "events_due"),
         (load::giving_way_sql(), "tickets_open"),
         (load::retiring_sql(false), "files_of_ref"),
         (load::retiring_sql(true), "files_of_owner_in_slot"),
-    ] {
+    ];
+    for (sql, index) in work::polls(Kind::Sqlite).into_iter().chain(loads) {
         expect(&mut connection, &sql, index).await;
     }
     for (sql, index) in [
-        (load::HOLDINGS, "tickets_cooling"),
-        (save::FORGET_TICKETS, "tickets_closed"),
+        (load::HOLDINGS.to_owned(), "tickets_cooling"),
+        (save::forget_tickets(Kind::Sqlite), "tickets_closed"),
+        (outbox::forget_undelivered(""), "events_due"),
+        // Of the UNIQUE (subject, seq).
+        (
+            outbox::MOVE_FOLLOWERS.to_owned(),
+            "sqlite_autoindex_events_2",
+        ),
     ] {
-        let plan = plan(&mut connection, sql).await;
+        let plan = plan(&mut connection, &sql).await;
         assert!(plan.contains(&format!("INDEX {index} ")), "{sql}\n{plan}");
     }
 }

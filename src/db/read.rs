@@ -1,8 +1,8 @@
 //! What requests and lists read.
 
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 
+use super::sql::{Kind, sql};
 use super::{Db, DbError, rows};
 use crate::domain::books::{Account, Usage};
 use crate::domain::file::File;
@@ -69,18 +69,26 @@ fn one_or_list(slots: Option<&[SlotName]>) -> Option<String> {
     })
 }
 
+/// Which of several slots: the array of $3, as this database opens one.
+fn several_slots(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sqlite => " AND slot IN (SELECT value FROM json_each($3))",
+        Kind::Postgres => " AND slot IN (SELECT json_array_elements_text($3::json))",
+    }
+}
+
 fn one_more(limit: usize) -> i64 {
     i64::try_from(limit).unwrap_or(i64::MAX).saturating_add(1)
 }
 
 /// The text follows the filter, so that each shape of list walks its own index.
-pub(super) fn tickets_sql(filter: &TicketFilter) -> String {
+pub(super) fn tickets_sql(filter: &TicketFilter, kind: Kind) -> String {
     let clauses = [
         (filter.owner.is_some(), " AND owner = $2"),
         (one_slot(filter.slots.as_deref()), " AND slot = $3"),
         (
             filter.slots.as_ref().is_some_and(|slots| slots.len() != 1),
-            " AND slot IN (SELECT value FROM json_each($3))",
+            several_slots(kind),
         ),
         (filter.reference.is_some(), " AND ref = $4"),
         (filter.state.is_some(), " AND state = $5"),
@@ -94,13 +102,13 @@ pub(super) fn tickets_sql(filter: &TicketFilter) -> String {
 }
 
 /// The text follows the filter, so that each shape of list walks its own index.
-pub(super) fn files_sql(filter: &FileFilter) -> String {
+pub(super) fn files_sql(filter: &FileFilter, kind: Kind) -> String {
     let clauses = [
         (filter.owner.is_some(), " AND owner = $2"),
         (one_slot(filter.slots.as_deref()), " AND slot = $3"),
         (
             filter.slots.as_ref().is_some_and(|slots| slots.len() != 1),
-            " AND slot IN (SELECT value FROM json_each($3))",
+            several_slots(kind),
         ),
         (filter.reference.is_some(), " AND ref = $4"),
         (filter.after.is_some(), " AND (committed_at, id) < ($5, $6)"),
@@ -119,46 +127,30 @@ impl Db {
         if !self.writer.is_open() {
             return Err(DbError::Unavailable("the writer has stopped".into()));
         }
-        sqlx::query("SELECT 1 FROM marks LIMIT 1")
-            .fetch_optional(&self.readers)
-            .await?;
+        let statement = sql("SELECT 1 AS here FROM marks LIMIT 1");
+        self.readers.first(statement).await?;
         Ok(())
     }
 
     /// A ticket.
     pub async fn ticket(&self, id: Id) -> Result<Option<Ticket>, DbError> {
-        let sql = format!("SELECT {} FROM tickets WHERE id = $1", rows::TICKET);
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await?;
+        let text = format!("SELECT {} FROM tickets WHERE id = $1", rows::TICKET);
+        let row = self.readers.first(sql(text).bind(id)).await?;
         row.as_ref().map(rows::ticket).transpose()
     }
 
     /// A file, live or a tombstone.
     pub async fn file(&self, id: Id) -> Result<Option<File>, DbError> {
-        let sql = format!("SELECT {} FROM files WHERE id = $1", rows::FILE);
-        let row = sqlx::query(AssertSqlSafe(sql))
-            .bind(id)
-            .fetch_optional(&self.readers)
-            .await?;
+        let text = format!("SELECT {} FROM files WHERE id = $1", rows::FILE);
+        let row = self.readers.first(sql(text).bind(id)).await?;
         row.as_ref().map(rows::file).transpose()
     }
 
     /// What an account holds.
     pub async fn usage(&self, account: &Account) -> Result<Usage, DbError> {
-        let row: Option<(i64, i64, i64, i64)> =
-            sqlx::query_as("SELECT open, files, reserved, stored FROM usage WHERE account = $1")
-                .bind(account.as_str())
-                .fetch_optional(&self.readers)
-                .await?;
-        let (open, files, reserved, stored) = row.unwrap_or_default();
-        Ok(Usage {
-            open,
-            files,
-            reserved,
-            stored,
-        })
+        let text = "SELECT open, files, reserved, stored FROM usage WHERE account = $1";
+        let row = self.readers.first(sql(text).bind(account.as_str())).await?;
+        row.as_ref().map_or(Ok(Usage::default()), rows::usage)
     }
 
     /// Tickets, newest first.
@@ -167,49 +159,43 @@ impl Db {
         filter: &TicketFilter,
         limit: usize,
     ) -> Result<Page<Ticket>, DbError> {
-        let found = sqlx::query(AssertSqlSafe(tickets_sql(filter)))
+        let statement = sql(tickets_sql(filter, self.readers.kind()))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
             .bind(one_or_list(filter.slots.as_deref()))
             .bind(filter.reference.as_ref().map(Ref::as_str))
             .bind(filter.state.map(State::as_str))
             .bind(filter.after)
-            .bind(one_more(limit))
-            .fetch_all(&self.readers)
-            .await?;
+            .bind(one_more(limit));
+        let found = self.readers.all(statement).await?;
         let found = found.iter().map(rows::ticket).collect::<Result<_, _>>()?;
         Ok(page(found, limit))
     }
 
     /// Live files, newest first.
     pub async fn files(&self, filter: &FileFilter, limit: usize) -> Result<Page<File>, DbError> {
-        let found = sqlx::query(AssertSqlSafe(files_sql(filter)))
+        let statement = sql(files_sql(filter, self.readers.kind()))
             .bind(filter.tenant.as_str())
             .bind(filter.owner.as_ref().map(Owner::as_str))
             .bind(one_or_list(filter.slots.as_deref()))
             .bind(filter.reference.as_ref().map(Ref::as_str))
             .bind(filter.after.map(|(at, _)| at.millis()))
             .bind(filter.after.map(|(_, id)| id))
-            .bind(one_more(limit))
-            .fetch_all(&self.readers)
-            .await?;
+            .bind(one_more(limit));
+        let found = self.readers.all(statement).await?;
         let found = found.iter().map(rows::file).collect::<Result<_, _>>()?;
         Ok(page(found, limit))
     }
 
     /// The events of a subject, by `seq`: kind and body.
     pub async fn events(&self, subject: Id) -> Result<Vec<(String, serde_json::Value)>, DbError> {
-        let found: Vec<(String, String)> =
-            sqlx::query_as("SELECT kind, body FROM events WHERE subject = $1 ORDER BY seq")
-                .bind(subject)
-                .fetch_all(&self.readers)
-                .await?;
-        found
-            .into_iter()
-            .map(|(kind, body)| match serde_json::from_str(&body) {
-                Ok(body) => Ok((kind, body)),
-                Err(why) => Err(DbError::Inconsistent(format!("events.body {why}"))),
-            })
-            .collect()
+        let text = "SELECT kind, body FROM events WHERE subject = $1 ORDER BY seq";
+        let found = self.readers.all(sql(text).bind(subject)).await?;
+        let event = |row: &super::sql::Row| {
+            let body = serde_json::from_str(row.get("body")?)
+                .map_err(|why| DbError::Inconsistent(format!("events.body {why}")))?;
+            Ok((row.get("kind")?, body))
+        };
+        found.iter().map(event).collect()
     }
 }

@@ -1,12 +1,10 @@
 //! The second half of a transaction: what its decisions changed.
 
-use std::fmt::Write as _;
+use std::collections::BTreeMap;
 
-use sqlx::sqlite::SqliteArguments;
-use sqlx::{Arguments, AssertSqlSafe, Encode, Sqlite, SqliteConnection, Type};
-
-use super::DbError;
-use crate::domain::books::{Account, Before, Books, Forget, Usage};
+use super::sql::{Binds, Conn, Kind, sql};
+use super::{DbError, outbox};
+use crate::domain::books::{Account, Before, Books, Forget, IdempotencyKey, Remembered, Usage};
 use crate::domain::event::Event;
 use crate::domain::file::File;
 use crate::domain::name::Ref;
@@ -14,77 +12,47 @@ use crate::domain::slot::Disposition;
 use crate::domain::ticket::Ticket;
 use crate::domain::time::Timestamp;
 
-/// How many values one INSERT carries at most; SQLite's own limit is 32 766.
+/// How many values one INSERT carries at most on SQLite, whose own limit is 32 766.
 const MOST_BINDS: usize = 8192;
 
-pub(super) async fn write(
-    connection: &mut SqliteConnection,
-    books: &Books,
-    now: Timestamp,
-) -> Result<(), DbError> {
-    usage(connection, books).await?;
-    let tickets: Vec<&Ticket> = books.tickets_to_insert().collect();
-    insert(connection, &TICKETS, &tickets, bind_ticket).await?;
-    for (ticket, before) in books.tickets_to_update() {
-        update_ticket(connection, ticket, before).await?;
-    }
-    let files: Vec<&File> = books.files_to_insert().collect();
-    insert(connection, &FILES, &files, bind_file).await?;
-    for file in books.files_to_update() {
-        update_file(connection, file).await?;
-    }
-    let events: Vec<&Event> = books.events_to_insert().iter().collect();
-    insert(connection, &EVENTS, &events, bind_event).await?;
-    for (key, row) in books.remembered_to_insert() {
-        sqlx::query(
-            "INSERT OR REPLACE INTO idempotency (tenant, caller, key, body_hash, outcome, created_at) \
-             VALUES ($1, $2, $3, $4, $5, $6)",
-        )
-        .bind(key.tenant.as_str())
-        .bind(key.caller.as_str())
-        .bind(&key.key)
-        .bind(&row.body_hash)
-        .bind(row.outcome.to_string())
-        .bind(row.created_at.millis())
-        .execute(&mut *connection)
-        .await?;
-    }
+pub(super) async fn write(conn: &mut Conn, books: &Books, now: Timestamp) -> Result<(), DbError> {
+    let rows = books.usage_to_write().map(bind_usage);
+    insert(conn, &USAGE, rows.collect()).await?;
+    let rows = books.tickets_to_insert().map(bind_ticket);
+    insert(conn, &TICKETS, rows.collect::<Result<_, _>>()?).await?;
+    let rows = books.tickets_to_update().map(bind_moved_ticket);
+    change(conn, &MOVED_TICKETS, rows.collect::<Result<_, _>>()?).await?;
+    let rows = books.files_to_insert().map(bind_file);
+    insert(conn, &FILES, rows.collect::<Result<_, _>>()?).await?;
+    let rows = books.files_to_update().map(bind_moved_file);
+    change(conn, &MOVED_FILES, rows.collect()).await?;
+    let rows = books.events_to_insert().iter().map(bind_event);
+    insert(conn, &EVENTS, rows.collect()).await?;
+    outbox::write(conn, books.outbox()).await?;
+    // In the order of their keys, which is everybody's: two replicas never wait for each
+    // other. A key that is written twice has its last value.
+    let kept: BTreeMap<_, _> = books.remembered_to_insert().collect();
+    let rows = kept.into_iter().map(bind_remembered);
+    insert(conn, &REMEMBERED, rows.collect()).await?;
+    let marks: BTreeMap<_, _> = books.marks_to_set().iter().map(|(k, v)| (k, v)).collect();
+    let rows = marks.into_iter().map(|(name, value)| {
+        let mut to = Binds::default();
+        to.add(*name);
+        to.add(value.as_str());
+        to.add(now.millis());
+        to
+    });
+    insert(conn, &MARKS, rows.collect()).await?;
     for what in books.to_forget() {
-        forget(connection, what).await?;
-    }
-    for (name, value) in books.marks_to_set() {
-        sqlx::query(
-            "INSERT INTO marks (name, value, updated_at) VALUES ($1, $2, $3) \
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
-        )
-        .bind(name)
-        .bind(value)
-        .bind(now.millis())
-        .execute(&mut *connection)
-        .await?;
+        forget(conn, what).await?;
     }
     Ok(())
-}
-
-async fn usage(connection: &mut SqliteConnection, books: &Books) -> Result<(), DbError> {
-    let rows: Vec<(&Account, Usage)> = books.usage_to_write().collect();
-    let rows: Vec<&(&Account, Usage)> = rows.iter().collect();
-    insert(connection, &USAGE, &rows, bind_usage).await
-}
-
-fn bind_usage(to: &mut Binds, (account, usage): &(&Account, Usage)) -> Result<(), DbError> {
-    to.add(account.as_str())?;
-    to.add(usage.open)?;
-    to.add(usage.files)?;
-    to.add(usage.reserved)?;
-    to.add(usage.stored)
 }
 
 /// How rows get into a table.
 struct Table {
     name: &'static str,
     columns: &'static str,
-    width: usize,
     /// What follows the rows.
     then: &'static str,
 }
@@ -92,65 +60,168 @@ struct Table {
 const USAGE: Table = Table {
     name: "usage",
     columns: "account, open, files, reserved, stored",
-    width: 5,
     then: " ON CONFLICT (account) DO UPDATE SET open = excluded.open, files = excluded.files, \
            reserved = excluded.reserved, stored = excluded.stored",
 };
-
 const TICKETS: Table = Table {
     name: "tickets",
     columns: super::rows::TICKET,
-    width: 30,
     then: "",
 };
 const FILES: Table = Table {
     name: "files",
     columns: super::rows::FILE,
-    width: 23,
     then: "",
 };
 const EVENTS: Table = Table {
     name: "events",
     columns: "id, subject, seq, tenant, kind, body, created_at, state, tries, next_try_at",
-    width: 10,
     then: "",
 };
-
-/// Values on their way into a statement.
-struct Binds(SqliteArguments);
-
-impl Binds {
-    fn add<'t, T: Encode<'t, Sqlite> + Type<Sqlite>>(&mut self, value: T) -> Result<(), DbError> {
-        self.0
-            .add(value)
-            .map_err(|why| DbError::Unavailable(why.to_string()))
-    }
-}
+/// A key that another replica has just taken for something else stays its own: the row is
+/// not written, and so nothing of this transaction is.
+const REMEMBERED: Table = Table {
+    name: "idempotency",
+    columns: "tenant, caller, key, body_hash, outcome, created_at",
+    then: " ON CONFLICT (tenant, caller, key) DO UPDATE SET body_hash = excluded.body_hash, \
+           outcome = excluded.outcome, created_at = excluded.created_at \
+           WHERE idempotency.created_at <= excluded.created_at - 86400000",
+};
+const MARKS: Table = Table {
+    name: "marks",
+    columns: "name, value, updated_at",
+    then: " ON CONFLICT (name) DO UPDATE SET value = excluded.value, updated_at = excluded.updated_at",
+};
 
 /// Inserts rows, many to a statement. Decisions look before they insert, so a row that is
 /// there already was not seen by its decision: nothing of the transaction may stay.
-async fn insert<T>(
-    connection: &mut SqliteConnection,
-    table: &Table,
-    rows: &[&T],
-    bind: fn(&mut Binds, &T) -> Result<(), DbError>,
-) -> Result<(), DbError> {
-    let row = format!("({}?)", "?, ".repeat(table.width - 1));
-    for chunk in rows.chunks(MOST_BINDS / table.width) {
-        let mut sql = format!("INSERT INTO {} ({}) VALUES ", table.name, table.columns);
-        for n in 0..chunk.len() {
-            let _ = write!(sql, "{}{row}", if n == 0 { "" } else { ", " });
+async fn insert(conn: &mut Conn, table: &Table, rows: Vec<Binds>) -> Result<(), DbError> {
+    let Some(width) = rows.first().map(Binds::len) else {
+        return Ok(());
+    };
+    let Table {
+        name,
+        columns: names,
+        then,
+    } = table;
+    let all = rows.len();
+    let mut written = 0;
+    if conn.kind() == Kind::Postgres {
+        let text = format!(
+            "INSERT INTO {name} ({names}) SELECT * FROM unnest({}){then}",
+            holes(width)
+        );
+        written = conn.run_on_columns(text, rows).await?;
+    } else {
+        let row = format!("({}?)", "?, ".repeat(width - 1));
+        let mut rows = rows.into_iter().peekable();
+        while rows.peek().is_some() {
+            let mut values = Binds::default();
+            let chunk = rows.by_ref().take(MOST_BINDS / width);
+            let count = chunk.map(|row| values.append(row)).count();
+            let list = vec![row.as_str(); count].join(", ");
+            let text = format!("INSERT INTO {name} ({names}) VALUES {list}{then}");
+            written += conn.run(sql(text).with(values)).await?;
         }
-        sql.push_str(table.then);
-        let mut binds = Binds(SqliteArguments::default());
-        for row in chunk {
-            bind(&mut binds, row)?;
-        }
-        sqlx::query_with(AssertSqlSafe(sql), binds.0)
-            .execute(&mut *connection)
-            .await?;
     }
-    Ok(())
+    all_or_none(name, all, written)
+}
+
+/// `$1, $2, …`
+fn holes(count: usize) -> String {
+    let holes: Vec<String> = (1..=count).map(|n| format!("${n}")).collect();
+    holes.join(", ")
+}
+
+/// How rows of a table are changed: the columns that are set, then those that must still be
+/// as given.
+struct Change {
+    table: &'static str,
+    set: &'static [&'static str],
+    when: &'static [&'static str],
+}
+
+/// The compare-and-set of a ticket: only in the state and epoch that the decision saw.
+const MOVED_TICKETS: Change = Change {
+    table: "tickets",
+    set: &[
+        "state",
+        "epoch",
+        "lease_until",
+        "expires_at",
+        "next_check_at",
+        "checks",
+        "closed_at",
+        "cooling_until",
+        "problem",
+        "multipart_id",
+        "promote_key",
+        "promote_upload_id",
+        "clean_at",
+        "note",
+        "attempts",
+    ],
+    when: &["id", "state", "epoch"],
+};
+const MOVED_FILES: Change = Change {
+    table: "files",
+    set: &[
+        "ref",
+        "claimed_at",
+        "unclaimed_at",
+        "ended_at",
+        "end_reason",
+        "purge_at",
+        "event_seq",
+    ],
+    when: &["id"],
+};
+
+/// Changes rows: all of them, or nothing of the transaction may stay.
+async fn change(conn: &mut Conn, how: &Change, rows: Vec<Binds>) -> Result<(), DbError> {
+    if rows.is_empty() {
+        return Ok(());
+    }
+    let all = rows.len();
+    let table = how.table;
+    let numbered = || how.set.iter().chain(how.when).zip(1..);
+    let clause = |from: usize, to: usize, prefix: &str, hole: &str, glue: &str| {
+        let terms = numbered().skip(from).take(to - from);
+        let terms = terms.map(|(column, n)| format!("{prefix}{column} = {hole}{n}"));
+        terms.collect::<Vec<_>>().join(glue)
+    };
+    let (set, total) = (how.set.len(), how.set.len() + how.when.len());
+    let mut written = 0;
+    if conn.kind() == Kind::Postgres {
+        let names: Vec<String> = (1..=total).map(|n| format!("c{n}")).collect();
+        let text = format!(
+            "UPDATE {table} AS t SET {} FROM unnest({}) AS r ({}) WHERE {}",
+            clause(0, set, "", "r.c", ", "),
+            holes(total),
+            names.join(", "),
+            clause(set, total, "t.", "r.c", " AND "),
+        );
+        written = conn.run_on_columns(text, rows).await?;
+    } else {
+        let text = format!(
+            "UPDATE {table} SET {} WHERE {}",
+            clause(0, set, "", "$", ", "),
+            clause(set, total, "", "$", " AND "),
+        );
+        for row in rows {
+            written += conn.run(sql(text.clone()).with(row)).await?;
+        }
+    }
+    all_or_none(table, all, written)
+}
+
+fn all_or_none(table: &str, all: usize, written: u64) -> Result<(), DbError> {
+    if u64::try_from(all) == Ok(written) {
+        return Ok(());
+    }
+    Err(DbError::Unavailable(format!(
+        "{written} of {all} {table} were as the decision saw them; others moved under their lock"
+    )))
 }
 
 fn whole(number: u64) -> i64 {
@@ -165,177 +236,200 @@ fn text<T: serde::Serialize>(value: &T) -> Result<String, DbError> {
     serde_json::to_string(value).map_err(|why| DbError::Inconsistent(why.to_string()))
 }
 
-fn bind_ticket(to: &mut Binds, t: &Ticket) -> Result<(), DbError> {
-    to.add(t.id)?;
-    to.add(t.tenant.as_str())?;
-    to.add(t.slot.as_str())?;
-    to.add(t.owner.as_str())?;
-    to.add(t.reference.as_ref().map(Ref::as_str))?;
-    to.add(t.state.as_str())?;
-    to.add(t.name.as_str())?;
-    to.add(whole(t.size))?;
-    to.add(t.exact_size)?;
-    to.add(t.media_type.as_deref())?;
-    to.add(t.sha256.as_deref())?;
-    to.add(text(&t.metadata)?)?;
-    to.add(text(&t.policy)?)?;
-    to.add(i64::from(t.epoch))?;
-    to.add(text(&t.attempts)?)?;
-    to.add(millis(t.lease_until))?;
-    to.add(t.created_at.millis())?;
-    to.add(t.expires_at.millis())?;
-    to.add(millis(t.next_check_at))?;
-    to.add(i64::from(t.checks))?;
-    to.add(millis(t.closed_at))?;
-    to.add(millis(t.cooling_until))?;
-    to.add(t.problem.as_ref().map(text).transpose()?)?;
-    to.add(t.part_size.map(whole))?;
-    to.add(t.multipart_id.as_deref())?;
-    to.add(t.promote_key.as_deref())?;
-    to.add(t.promote_upload_id.as_deref())?;
-    to.add(millis(t.clean_at))?;
-    to.add(t.note.as_deref())?;
-    to.add(t.dialect.as_deref())
+fn bind_ticket(t: &Ticket) -> Result<Binds, DbError> {
+    let mut to = Binds::default();
+    to.add(t.id);
+    to.add(t.tenant.as_str());
+    to.add(t.slot.as_str());
+    to.add(t.owner.as_str());
+    to.add(t.reference.as_ref().map(Ref::as_str));
+    to.add(t.state.as_str());
+    to.add(t.name.as_str());
+    to.add(whole(t.size));
+    to.add(t.exact_size);
+    to.add(t.media_type.as_deref());
+    to.add(t.sha256.as_deref());
+    to.add(text(&t.metadata)?);
+    to.add(text(&t.policy)?);
+    to.add(i64::from(t.epoch));
+    to.add(text(&t.attempts)?);
+    to.add(millis(t.lease_until));
+    to.add(t.created_at.millis());
+    to.add(t.expires_at.millis());
+    to.add(millis(t.next_check_at));
+    to.add(i64::from(t.checks));
+    to.add(millis(t.closed_at));
+    to.add(millis(t.cooling_until));
+    to.add(t.problem.as_ref().map(text).transpose()?);
+    to.add(t.part_size.map(whole));
+    to.add(t.multipart_id.as_deref());
+    to.add(t.promote_key.as_deref());
+    to.add(t.promote_upload_id.as_deref());
+    to.add(millis(t.clean_at));
+    to.add(t.note.as_deref());
+    to.add(t.dialect.as_deref());
+    Ok(to)
 }
 
-/// The compare-and-set of §3: only the state and epoch that the decision saw.
-async fn update_ticket(
-    connection: &mut SqliteConnection,
-    t: &Ticket,
-    before: Before,
-) -> Result<(), DbError> {
-    let done = sqlx::query(
-        "UPDATE tickets SET state = $1, epoch = $2, lease_until = $3, expires_at = $4, \
-           next_check_at = $5, checks = $6, closed_at = $7, cooling_until = $8, problem = $9, \
-           multipart_id = $10, promote_key = $11, promote_upload_id = $12, clean_at = $13, \
-           note = $14, attempts = $15 \
-         WHERE id = $16 AND state = $17 AND epoch = $18",
-    )
-    .bind(t.state.as_str())
-    .bind(i64::from(t.epoch))
-    .bind(millis(t.lease_until))
-    .bind(t.expires_at.millis())
-    .bind(millis(t.next_check_at))
-    .bind(i64::from(t.checks))
-    .bind(millis(t.closed_at))
-    .bind(millis(t.cooling_until))
-    .bind(t.problem.as_ref().map(text).transpose()?)
-    .bind(t.multipart_id.as_deref())
-    .bind(t.promote_key.as_deref())
-    .bind(t.promote_upload_id.as_deref())
-    .bind(millis(t.clean_at))
-    .bind(t.note.as_deref())
-    .bind(text(&t.attempts)?)
-    .bind(t.id)
-    .bind(before.state.as_str())
-    .bind(i64::from(before.epoch))
-    .execute(connection)
-    .await?;
-    if done.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(DbError::Unavailable(format!(
-            "ticket {} moved under its lock",
-            t.id
-        )))
-    }
+fn bind_moved_ticket((t, before): (&Ticket, Before)) -> Result<Binds, DbError> {
+    let mut to = Binds::default();
+    to.add(t.state.as_str());
+    to.add(i64::from(t.epoch));
+    to.add(millis(t.lease_until));
+    to.add(t.expires_at.millis());
+    to.add(millis(t.next_check_at));
+    to.add(i64::from(t.checks));
+    to.add(millis(t.closed_at));
+    to.add(millis(t.cooling_until));
+    to.add(t.problem.as_ref().map(text).transpose()?);
+    to.add(t.multipart_id.as_deref());
+    to.add(t.promote_key.as_deref());
+    to.add(t.promote_upload_id.as_deref());
+    to.add(millis(t.clean_at));
+    to.add(t.note.as_deref());
+    to.add(text(&t.attempts)?);
+    to.add(t.id);
+    to.add(before.state.as_str());
+    to.add(i64::from(before.epoch));
+    Ok(to)
 }
 
-fn bind_file(to: &mut Binds, f: &File) -> Result<(), DbError> {
-    to.add(f.id)?;
-    to.add(f.tenant.as_str())?;
-    to.add(f.slot.as_str())?;
-    to.add(f.owner.as_str())?;
-    to.add(f.reference.as_ref().map(Ref::as_str))?;
-    to.add(f.key.as_str())?;
-    to.add(f.name.as_str())?;
-    to.add(whole(f.size))?;
-    to.add(f.media_type.as_str())?;
-    to.add(f.etag.as_str())?;
-    to.add(f.sha256.as_deref())?;
-    to.add(f.width.map(i64::from))?;
-    to.add(f.height.map(i64::from))?;
-    to.add(text(&f.metadata)?)?;
+fn bind_file(f: &File) -> Result<Binds, DbError> {
+    let mut to = Binds::default();
+    to.add(f.id);
+    to.add(f.tenant.as_str());
+    to.add(f.slot.as_str());
+    to.add(f.owner.as_str());
+    to.add(f.reference.as_ref().map(Ref::as_str));
+    to.add(f.key.as_str());
+    to.add(f.name.as_str());
+    to.add(whole(f.size));
+    to.add(f.media_type.as_str());
+    to.add(f.etag.as_str());
+    to.add(f.sha256.as_deref());
+    to.add(f.width.map(i64::from));
+    to.add(f.height.map(i64::from));
+    to.add(text(&f.metadata)?);
     to.add(match f.disposition {
         Disposition::Attachment => "attachment",
         Disposition::Inline => "inline",
-    })?;
-    to.add(text(&f.warnings)?)?;
-    to.add(f.committed_at.millis())?;
-    to.add(millis(f.claimed_at))?;
-    to.add(millis(f.unclaimed_at))?;
-    to.add(millis(f.ended_at))?;
-    to.add(f.end_reason.map(crate::domain::file::EndReason::as_str))?;
-    to.add(i64::from(f.event_seq))?;
-    to.add(millis(f.purge_at))
+    });
+    to.add(text(&f.warnings)?);
+    to.add(f.committed_at.millis());
+    to.add(millis(f.claimed_at));
+    to.add(millis(f.unclaimed_at));
+    to.add(millis(f.ended_at));
+    to.add(f.end_reason.map(crate::domain::file::EndReason::as_str));
+    to.add(i64::from(f.event_seq));
+    to.add(millis(f.purge_at));
+    Ok(to)
 }
 
-async fn update_file(connection: &mut SqliteConnection, f: &File) -> Result<(), DbError> {
-    let done = sqlx::query(
-        "UPDATE files SET ref = $1, claimed_at = $2, unclaimed_at = $3, ended_at = $4, \
-           end_reason = $5, purge_at = $6, event_seq = $7 \
-         WHERE id = $8",
+fn bind_moved_file(f: &File) -> Binds {
+    let mut to = Binds::default();
+    to.add(f.reference.as_ref().map(Ref::as_str));
+    to.add(millis(f.claimed_at));
+    to.add(millis(f.unclaimed_at));
+    to.add(millis(f.ended_at));
+    to.add(f.end_reason.map(crate::domain::file::EndReason::as_str));
+    to.add(millis(f.purge_at));
+    to.add(i64::from(f.event_seq));
+    to.add(f.id);
+    to
+}
+
+fn bind_event(e: &Event) -> Binds {
+    let mut to = Binds::default();
+    to.add(e.id);
+    to.add(e.subject);
+    to.add(i64::from(e.seq));
+    to.add(e.tenant.as_str());
+    to.add(e.kind);
+    to.add(e.body.to_string());
+    to.add(e.created_at.millis());
+    to.add("pending");
+    to.add(0_i64);
+    to.add(e.created_at.millis());
+    to
+}
+
+fn bind_usage((account, usage): (&Account, Usage)) -> Binds {
+    let mut to = Binds::default();
+    to.add(account.as_str());
+    to.add(usage.open);
+    to.add(usage.files);
+    to.add(usage.reserved);
+    to.add(usage.stored);
+    to
+}
+
+fn bind_remembered((key, row): (&IdempotencyKey, &Remembered)) -> Binds {
+    let mut to = Binds::default();
+    to.add(key.tenant.as_str());
+    to.add(key.caller.as_str());
+    to.add(key.key.as_str());
+    to.add(row.body_hash.as_str());
+    to.add(row.outcome.to_string());
+    to.add(row.created_at.millis());
+    to
+}
+
+/// Closed tickets older than $1.
+pub(super) fn forget_tickets(kind: Kind) -> String {
+    format!(
+        "DELETE FROM tickets WHERE id IN (SELECT t.id FROM tickets AS t \
+           WHERE t.state <> 'open' AND t.closed_at < $1 AND t.clean_at IS NULL LIMIT 500{})",
+        skip_locked(kind)
     )
-    .bind(f.reference.as_ref().map(Ref::as_str))
-    .bind(millis(f.claimed_at))
-    .bind(millis(f.unclaimed_at))
-    .bind(millis(f.ended_at))
-    .bind(f.end_reason.map(crate::domain::file::EndReason::as_str))
-    .bind(millis(f.purge_at))
-    .bind(i64::from(f.event_seq))
-    .bind(f.id)
-    .execute(connection)
-    .await?;
-    if done.rows_affected() == 1 {
-        Ok(())
-    } else {
-        Err(DbError::Unavailable(format!(
-            "file {} moved under its lock",
-            f.id
-        )))
+}
+
+/// What serves others now is forgotten another time: nobody waits here, so nobody waits in
+/// a circle.
+fn skip_locked(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Sqlite => "",
+        Kind::Postgres => " FOR UPDATE SKIP LOCKED",
     }
 }
 
-fn bind_event(to: &mut Binds, e: &Event) -> Result<(), DbError> {
-    to.add(e.id)?;
-    to.add(e.subject)?;
-    to.add(i64::from(e.seq))?;
-    to.add(e.tenant.as_str())?;
-    to.add(e.kind)?;
-    to.add(e.body.to_string())?;
-    to.add(e.created_at.millis())?;
-    to.add("pending")?;
-    to.add(0_i64)?;
-    to.add(e.created_at.millis())
-}
-
-pub(super) const FORGET_TICKETS: &str = "DELETE FROM tickets WHERE id IN (\
-     SELECT t.id FROM tickets AS t \
-     WHERE t.state <> 'open' AND t.closed_at < $1 AND t.clean_at IS NULL \
-     LIMIT 500)";
-
-async fn forget(connection: &mut SqliteConnection, what: &Forget) -> Result<(), DbError> {
-    let query = match what {
+async fn forget(conn: &mut Conn, what: &Forget) -> Result<(), DbError> {
+    let skip = skip_locked(conn.kind());
+    let statement = match what {
         Forget::File(id) => {
-            sqlx::query("DELETE FROM files WHERE id = $1 AND ended_at IS NOT NULL").bind(*id)
+            sql("DELETE FROM files WHERE id = $1 AND ended_at IS NOT NULL").bind(*id)
         }
-        Forget::TicketsClosedBefore(before) => sqlx::query(FORGET_TICKETS).bind(before.millis()),
-        Forget::EventsSettledBefore(before) => sqlx::query(
+        Forget::TicketsClosedBefore(before) => {
+            sql(forget_tickets(conn.kind())).bind(before.millis())
+        }
+        Forget::EventsSettledBefore(before) => sql(format!(
             "DELETE FROM events WHERE id IN (SELECT id FROM events \
-               WHERE state <> 'pending' AND settled_at < $1 LIMIT 500)",
-        )
+               WHERE state <> 'pending' AND settled_at < $1 LIMIT 500{skip})"
+        ))
         .bind(before.millis()),
-        Forget::TurnOf(id, until) => {
-            sqlx::query("UPDATE tickets SET next_check_at = $1 WHERE id = $2 AND state = 'open'")
-                .bind(until.millis())
-                .bind(*id)
+        Forget::EventsDueBefore(before) => {
+            sql(outbox::forget_undelivered(skip)).bind(before.millis())
         }
-        Forget::MintsBefore(before) => sqlx::query(
+        // The condition is on the row itself, not on what was read before: an account that is
+        // used again meanwhile stays.
+        Forget::EmptyUsage(after, until) => sql(format!(
+            "DELETE FROM usage WHERE account IN (SELECT account FROM usage \
+               WHERE account > $1 AND account <= $2 \
+                 AND open = 0 AND files = 0 AND reserved = 0 AND stored = 0{skip})"
+        ))
+        .bind(after.as_str())
+        .bind(until.as_str()),
+        Forget::TurnOf(id, until) => sql(format!(
+            "UPDATE tickets SET next_check_at = $1 \
+               WHERE id IN (SELECT id FROM tickets WHERE id = $2 AND state = 'open'{skip})"
+        ))
+        .bind(until.millis())
+        .bind(*id),
+        Forget::MintsBefore(before) => sql(format!(
             "DELETE FROM idempotency WHERE (tenant, caller, key) IN \
-               (SELECT tenant, caller, key FROM idempotency WHERE created_at < $1 LIMIT 500)",
-        )
+               (SELECT tenant, caller, key FROM idempotency WHERE created_at < $1 LIMIT 500{skip})"
+        ))
         .bind(before.millis()),
     };
-    query.execute(connection).await?;
+    conn.run(statement).await?;
     Ok(())
 }

@@ -8,14 +8,14 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions, Connection, SqliteConnection};
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::{DbError, load, save};
-use crate::clock::Clock;
+use super::open::Source;
+use super::sql::{Conn, Kind, silent, sql};
+use super::time::Time;
+use super::{DbError, load, postgres, save};
 use crate::domain::books::{Books, Footprint};
 use crate::domain::name::Id;
 use crate::domain::time::Timestamp;
@@ -26,6 +26,8 @@ const QUEUE: usize = 16_384;
 const BATCH: usize = 256;
 /// How long a write may wait for its turn.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a member runs alone on PostgreSQL, where another replica may be in its way.
+const ALONE: usize = 3;
 
 type Ids = Arc<dyn Fn() -> Id + Send + Sync>;
 
@@ -52,13 +54,14 @@ pub(super) fn refusing() -> Queue {
     Queue(None)
 }
 
-/// Starts the writer; it owns the lock file and ends when every entrance is gone.
-pub(super) fn start(options: SqliteConnectOptions, clock: Clock, ids: Ids, lock: File) -> Queue {
+/// Starts the writer; it owns SQLite's lock file, if its process has it, and ends when every
+/// entrance is gone.
+pub(super) fn start(source: Source, time: Time, ids: Ids, lock: Option<File>) -> Queue {
     let (entrance, mut queue) = mpsc::channel(QUEUE);
     let writer = Writer {
-        options,
+        source,
         connection: None,
-        clock,
+        time,
         ids,
     };
     tokio::spawn(async move {
@@ -145,10 +148,18 @@ enum Failed {
     Midway(DbError),
 }
 
+impl Failed {
+    fn error(&self) -> &DbError {
+        match self {
+            Self::ToBegin(error) | Self::Midway(error) => error,
+        }
+    }
+}
+
 struct Writer {
-    options: SqliteConnectOptions,
-    connection: Option<SqliteConnection>,
-    clock: Clock,
+    source: Source,
+    connection: Option<Conn>,
+    time: Time,
     ids: Ids,
 }
 
@@ -175,7 +186,7 @@ impl Writer {
             }
         }
         if let Some(connection) = self.connection.take() {
-            let _ = connection.close().await;
+            connection.close().await;
         }
     }
 
@@ -197,7 +208,13 @@ impl Writer {
         let mut alone: VecDeque<_> = live.into();
         while let Some(job) = alone.pop_front() {
             let mut job = [job];
-            match self.transact(&mut job, true).await {
+            // Where each may wait for another replica's lock, patience ends as in the queue;
+            // whose effect is there already asks again and learns it.
+            if self.source.kind() == Kind::Postgres && Instant::now() > job[0].deadline {
+                answer(&mut job, &Err(failed.error().clone()));
+                continue;
+            }
+            match self.alone(&mut job).await {
                 Ok(()) => answer(&mut job, &Ok(())),
                 Err(Failed::Midway(error)) => {
                     tracing::error!(%error, "a write failed");
@@ -213,36 +230,67 @@ impl Writer {
         }
     }
 
-    async fn transact(&mut self, jobs: &mut [Job], again: bool) -> Result<(), Failed> {
-        let mut connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => (self.options.connect().await).map_err(|e| Failed::ToBegin(e.into()))?,
+    /// A deadlock or a lock that somebody holds too long may be over the next time.
+    async fn alone(&mut self, job: &mut [Job; 1]) -> Result<(), Failed> {
+        let most = match self.source.kind() {
+            Kind::Sqlite => 1,
+            Kind::Postgres => ALONE,
         };
-        let begun = sqlx::query("BEGIN IMMEDIATE").execute(&mut connection);
-        let outcome = match begun.await {
-            Err(error) => Err(Failed::ToBegin(error.into())),
-            Ok(_) => (self.on(&mut connection, jobs, again).await).map_err(Failed::Midway),
-        };
-        if outcome.is_ok() {
-            self.connection = Some(connection);
-        } else {
-            // SQLite may have rolled back by itself (disk full); a fresh connection is
-            // certain to be outside of any transaction.
-            let _ = connection.close().await;
+        let mut tries = 1;
+        loop {
+            match self.transact(job, true).await {
+                Err(Failed::Midway(DbError::Unavailable(why)))
+                    if tries < most && Instant::now() < job[0].deadline =>
+                {
+                    tracing::warn!(why, "a write is tried again");
+                    tries += 1;
+                }
+                outcome => return outcome,
+            }
         }
-        outcome
     }
 
-    async fn on(
-        &self,
-        connection: &mut SqliteConnection,
-        jobs: &mut [Job],
-        again: bool,
-    ) -> Result<(), DbError> {
-        let now = self.clock.now();
+    async fn transact(&mut self, jobs: &mut [Job], again: bool) -> Result<(), Failed> {
+        let kind = self.source.kind();
+        let begun = in_time(kind, self.begin()).await;
+        let mut conn = begun.map_err(Failed::ToBegin)?;
+        let outcome = in_time(kind, self.on(&mut conn, jobs, again)).await;
+        if outcome.is_ok() {
+            self.connection = Some(conn);
+        } else {
+            // SQLite may have rolled back by itself (disk full), PostgreSQL may have become
+            // a standby; a fresh connection is certain to be outside of any transaction.
+            conn.close().await;
+        }
+        outcome.map_err(Failed::Midway)
+    }
+
+    /// A connection in a transaction.
+    async fn begin(&mut self) -> Result<Conn, DbError> {
+        let text = match self.source.kind() {
+            Kind::Sqlite => "BEGIN IMMEDIATE",
+            Kind::Postgres => "BEGIN",
+        };
+        if let Some(mut kept) = self.connection.take() {
+            match kept.run(sql(text)).await {
+                Ok(_) => return Ok(kept),
+                // The server may have closed it while nobody wrote.
+                Err(_) if self.source.kind() == Kind::Postgres => {}
+                Err(error) => {
+                    kept.close().await;
+                    return Err(error);
+                }
+            }
+        }
+        let mut fresh = self.source.connect().await?;
+        fresh.run(sql(text)).await?;
+        Ok(fresh)
+    }
+
+    async fn on(&self, conn: &mut Conn, jobs: &mut [Job], again: bool) -> Result<(), DbError> {
         let mut books = Books::new(self.ids.clone());
         let footprints: Vec<&Footprint> = jobs.iter().map(|job| &job.footprint).collect();
-        load::fill(connection, &mut books, &footprints, now, again).await?;
+        let now = load::fill(conn, &mut books, &footprints, &self.time, again).await?;
         for job in jobs.iter_mut() {
             let decided = catch_unwind(AssertUnwindSafe(|| {
                 (job.step)(Step::Decide(&mut books, now));
@@ -257,9 +305,23 @@ impl Writer {
                 account.as_str()
             )));
         }
-        save::write(connection, &books, now).await?;
-        sqlx::query("COMMIT").execute(&mut *connection).await?;
+        save::write(conn, &books, now).await?;
+        conn.run(sql("COMMIT")).await?;
         Ok(())
+    }
+}
+
+/// A network may swallow an answer and say nothing; the disk under SQLite does not.
+async fn in_time<T>(
+    kind: Kind,
+    work: impl Future<Output = Result<T, DbError>>,
+) -> Result<T, DbError> {
+    match kind {
+        Kind::Sqlite => work.await,
+        Kind::Postgres => {
+            let done = tokio::time::timeout(postgres::TRANSACTION, work).await;
+            done.unwrap_or_else(|_| Err(silent(postgres::TRANSACTION)))
+        }
     }
 }
 

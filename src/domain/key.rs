@@ -8,8 +8,18 @@ pub fn staging(id: Id) -> String {
     id.to_string()
 }
 
-/// The ticket a staging key belongs to; `None` when no ticket of ours made it.
+const PROBE: &str = "putgate-probe-";
+
+/// Where, in the staging bucket, is tried out whether anything can be read, when a ticket's
+/// object cannot.
+pub fn probe(id: Id) -> String {
+    format!("{PROBE}{id}")
+}
+
+/// The ticket a staging key belongs to, its own or that of its probe; `None` when no ticket
+/// of ours made it.
 pub fn staging_owner(key: &str) -> Option<Id> {
+    let key = key.strip_prefix(PROBE).unwrap_or(key);
     (key.len() == 36).then(|| Id::try_parse(key).ok()).flatten()
 }
 
@@ -62,6 +72,7 @@ mod tests {
             Some((id, 4))
         );
         assert_eq!(staging_owner(&staging(id)), Some(id));
+        assert_eq!(staging_owner(&probe(id)), Some(id));
         for foreign in [
             "",
             "x",

@@ -378,6 +378,21 @@ impl Accept {
         self.is_any() || self.0.iter().any(|item| item.admits(media_type))
     }
 
+    /// The hints that [`hint_refusal`](Self::hint_refusal) lets pass, for clients that look
+    /// before they ask: the known extensions, and the names of types. Both empty when any
+    /// bytes are accepted.
+    pub fn known_hints(&self) -> (Vec<&'static str>, Vec<&'static str>) {
+        if self.is_any() {
+            return (Vec::new(), Vec::new());
+        }
+        let admitted = TABLE.iter().filter(|row| self.admits(row.name));
+        let extensions = admitted.flat_map(|row| row.extensions).copied().collect();
+        let harmless = |row: &&Row| row.name == OCTET_STREAM || self.admits(row.name);
+        let types = TABLE.iter().filter(harmless);
+        let types = types.flat_map(|row| [row.name].into_iter().chain(row.aliases.iter().copied()));
+        (extensions, types.collect())
+    }
+
     /// Why what is known before the upload rules a file out: a hint is given and none is
     /// accepted. An extension that stands for no type, no declared type, and
     /// `application/octet-stream` are not hints: the bytes decide.
@@ -447,6 +462,30 @@ mod tests {
                 assert!(extension.starts_with('.'), "{extension}");
             }
         }
+    }
+
+    #[test]
+    fn a_known_hint_is_one_that_is_not_refused() {
+        for accept in [
+            &["image/*"][..],
+            &[".csv", ".zip"],
+            &["*/*"],
+            &["image/svg+xml"],
+        ] {
+            let accept = Accept::parse(accept).unwrap();
+            let (extensions, types) = accept.known_hints();
+            for row in TABLE {
+                for extension in row.extensions {
+                    let refused = accept.hint_refusal(Some(extension), None).is_some();
+                    assert_eq!(extensions.contains(extension), !refused, "{extension}");
+                }
+                for name in [row.name].iter().chain(row.aliases) {
+                    let refused = accept.hint_refusal(None, Some(name)).is_some();
+                    assert_eq!(types.contains(name), !refused, "{name}");
+                }
+            }
+        }
+        assert_eq!(Accept::default().known_hints(), (vec![], vec![]));
     }
 
     #[test]

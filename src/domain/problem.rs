@@ -78,6 +78,8 @@ codes! {
     StorageUnavailable = "storage-unavailable", 503, "The storage is unavailable";
     /// The database did not answer as it should.
     DatabaseUnavailable = "database-unavailable", 503, "The database is unavailable";
+    /// The keys that verify tokens were never fetched.
+    KeysUnavailable = "keys-unavailable", 503, "The keys for tokens are unavailable";
     /// The store has no room.
     StorageFull = "storage-full", 507, "The storage is full";
 }

@@ -15,6 +15,12 @@ pub const FIRST_LOOK: Seconds = Seconds(60);
 /// may land late.
 pub const GRACE: Seconds = Seconds(300);
 
+/// When the worker looks again after trouble that is not the ticket's.
+pub const AFTER_TROUBLE: Seconds = Seconds(60);
+/// How long past its grace a ticket stays open whose object the store will not let be read,
+/// though it lets others: time for a human to see why.
+pub const UNREADABLE_GRACE: Seconds = Seconds(24 * 3600);
+
 /// How many attempts a ticket remembers.
 pub const REMEMBERED_ATTEMPTS: usize = 32;
 /// How far apart the store's clock and the database's may be before objects look older
@@ -186,6 +192,11 @@ impl Ticket {
         now >= self.expires_at.plus(GRACE)
     }
 
+    /// Whether an object that cannot be read ends it now, if it is the object's fault.
+    pub fn is_past_help(&self, now: Timestamp) -> bool {
+        now >= self.expires_at.plus(GRACE).plus(UNREADABLE_GRACE)
+    }
+
     /// When the worker looks again after `checks` looks: one minute, doubling to an hour,
     /// and always at the last attempt.
     pub fn next_look(&self, now: Timestamp) -> Timestamp {
@@ -241,8 +252,8 @@ pub fn part(size: u64, part_size: u64, number: u32) -> Option<Part> {
 }
 
 /// The part size for a file of `size` bytes in a slot, or `None` for a single PUT. Parts
-/// are equal but the last (R2 insists), at least 5 MiB, and grow by whole MiB so that
-/// 10 000 of them always suffice.
+/// are equal but the last (R2 insists) and as large as the slot wishes; where 10 000 of
+/// those do not suffice, larger by whole MiB.
 pub fn plan_parts(policy: &Policy, size: u64) -> Option<u64> {
     use super::slot::{MAX_PARTS, MAX_PUT_SIZE};
     const MIB: u64 = 1024 * 1024;
@@ -251,7 +262,10 @@ pub fn plan_parts(policy: &Policy, size: u64) -> Option<u64> {
         None if size > MAX_PUT_SIZE => 64 * MIB,
         _ => return None,
     };
-    Some(wished.max(size.div_ceil(MAX_PARTS).div_ceil(MIB) * MIB))
+    if size.div_ceil(wished) <= MAX_PARTS {
+        return Some(wished);
+    }
+    Some(size.div_ceil(MAX_PARTS).div_ceil(MIB) * MIB)
 }
 
 #[cfg(test)]

@@ -9,7 +9,9 @@ use bytes::Bytes;
 use sha2::{Digest, Sha256};
 
 use super::lease::Lease;
+use super::turns::Share;
 use super::{App, look, sweep};
+use crate::db::DbError;
 use crate::domain::disposition::content_disposition;
 use crate::domain::file::File;
 use crate::domain::key;
@@ -35,6 +37,8 @@ pub enum Outcome {
     Again,
     /// The store or the database did not do its part; the ticket stays open.
     Unavailable(Problem),
+    /// The store has the object and refuses to let it be read; the ticket stays open.
+    Unreadable(Box<Ticket>, Problem),
     /// There is no such ticket.
     Unknown,
 }
@@ -44,6 +48,8 @@ enum Stop {
     Missing(Problem),
     Again,
     Trouble(StoreError),
+    /// The store refused the first read of the staging object.
+    Unreadable(StoreError),
     Database(Problem),
     /// The ticket closed under the attempt.
     Lost(Box<Ticket>),
@@ -58,19 +64,35 @@ impl From<StoreError> for Stop {
     }
 }
 
-impl From<crate::db::DbError> for Stop {
-    fn from(error: crate::db::DbError) -> Self {
+impl From<DbError> for Stop {
+    fn from(error: DbError) -> Self {
         Self::Database(error.into())
     }
 }
 
-/// Runs one attempt on a ticket. It runs to its end even if the caller goes away.
+/// Runs one attempt for the worker. It runs to its end even if the caller goes away. Busy
+/// also means that too many wait for a turn.
 pub async fn attempt(app: &Arc<App>, id: Id) -> Outcome {
+    in_turn(app, id, None).await
+}
+
+/// The same on behalf of the ticket's tenant, whose share of the turns it uses.
+pub async fn attempt_on(app: &Arc<App>, ticket: &Ticket) -> Outcome {
+    in_turn(app, ticket.id, Some(ticket.tenant.clone())).await
+}
+
+async fn in_turn(app: &Arc<App>, id: Id, share: Share) -> Outcome {
+    // Before anything is spawned: who asks again and again without waiting piles nothing up.
+    let Some(mut place) = app.turns.enter(id, share) else {
+        return Outcome::Busy;
+    };
     let app = Arc::clone(app);
     tokio::spawn(async move {
-        // Waiting here holds no lease. The semaphore is never closed.
-        let _turn = app.turns.acquire().await;
-        run(&app, id).await
+        // Waiting here holds no lease.
+        place.turn().await;
+        let outcome = run(&app, id).await;
+        drop(place);
+        outcome
     })
     .await
     .unwrap_or_else(|_| Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off")))
@@ -99,7 +121,7 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
         Err(stop) => {
             let note = match &stop {
                 Stop::Missing(problem) | Stop::Database(problem) => problem.to_string(),
-                Stop::Trouble(error) => error.to_string(),
+                Stop::Trouble(error) | Stop::Unreadable(error) => error.to_string(),
                 Stop::Again | Stop::Lost(_) => "the bytes changed while they were judged".into(),
             };
             release(app, &ticket, &note).await;
@@ -109,6 +131,7 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
                     tracing::warn!(ticket = %id, %error, "an attempt met trouble at the store");
                     Outcome::Unavailable(error.into())
                 }
+                Stop::Unreadable(error) => Outcome::Unreadable(Box::new(ticket), error.into()),
                 Stop::Database(problem) => Outcome::Unavailable(problem),
                 Stop::Again | Stop::Lost(_) => Outcome::Again,
             }
@@ -157,6 +180,7 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
             let detail = "nothing has arrived under this ticket yet";
             return Err(Stop::Missing(Problem::new(Code::ObjectMissing, detail)));
         }
+        Err(error @ StoreError::Refused(_)) => return Err(Stop::Unreadable(error)),
         Err(error) => return Err(error.into()),
     };
     let accepted = match &first.verdict {
@@ -350,20 +374,38 @@ async fn gone(
     upload_id: &str,
     count: u32,
 ) -> Result<(), Stop> {
-    match app.store.head(Bucket::Staging, staging).await? {
-        Some((size, _)) if size == ticket.size => Ok(()),
-        _ => {
-            let (id, seen) = (ticket.id, upload_id.to_owned());
-            app.db
-                .write(ticket.row(), move |books, _| {
-                    ledger::note_multipart(books, id, Some(&seen), None)
-                })
-                .await?;
-            Err(Stop::Missing(missing_parts(
-                &(1..=count).collect::<Vec<_>>(),
-            )))
-        }
+    if is_whole(app, ticket, staging).await? {
+        return Ok(());
     }
+    forget_upload(app, ticket, upload_id).await?;
+    Err(Stop::Missing(missing_parts(
+        &(1..=count).collect::<Vec<_>>(),
+    )))
+}
+
+/// Whether the declared bytes are in staging, as one object.
+pub(super) async fn is_whole(
+    app: &App,
+    ticket: &Ticket,
+    staging: &str,
+) -> Result<bool, StoreError> {
+    let found = app.store.head(Bucket::Staging, staging).await?;
+    Ok(found.is_some_and(|(size, _)| size == ticket.size))
+}
+
+/// The ticket's next sign creates another upload.
+pub(super) async fn forget_upload(
+    app: &App,
+    ticket: &Ticket,
+    upload_id: &str,
+) -> Result<(), DbError> {
+    let (id, seen) = (ticket.id, upload_id.to_owned());
+    app.db
+        .write(ticket.row(), move |books, _| {
+            ledger::note_multipart(books, id, Some(&seen), None)
+        })
+        .await?;
+    Ok(())
 }
 
 /// The first hundred missing parts by number; the client asks again for the rest.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::attempt::{Outcome, attempt};
+use super::attempt::{Outcome, attempt_on};
 use super::{App, deadline, look, sweep};
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::file::File;
@@ -41,15 +41,17 @@ pub async fn complete(
             return Ok(Completed::Working(Box::new(ticket)));
         }
         tries += 1;
-        let Ok(outcome) = timeout_at(until, attempt(app, id)).await else {
+        let Ok(outcome) = timeout_at(until, attempt_on(app, &ticket)).await else {
             return Ok(Completed::Working(Box::new(ticket)));
         };
         match outcome {
             Outcome::Closed(closed) => ticket = *closed,
             Outcome::Busy => {
                 // The other attempt may also end without a decision: then it is our turn.
-                let busy =
-                    |ticket: &Ticket| ticket.state == State::Open && ticket.is_leased(app.db.now());
+                let busy = |ticket: &Ticket| {
+                    let held = ticket.is_leased(app.db.now()) || app.turns.has_queued(id);
+                    ticket.state == State::Open && held
+                };
                 loop {
                     let glance = until.min(Instant::now() + look::GLANCE.duration());
                     ticket = look::wait_closed(app, ticket, glance).await?;
@@ -69,7 +71,9 @@ pub async fn complete(
                 }
                 ticket = look::own_ticket(app, caller, id).await?;
             }
-            Outcome::Unavailable(problem) => return Err(problem),
+            Outcome::Unavailable(problem) | Outcome::Unreadable(_, problem) => {
+                return Err(problem);
+            }
             Outcome::Unknown => return Err(Problem::not_found()),
         }
     }

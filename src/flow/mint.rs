@@ -193,7 +193,7 @@ async fn open_tickets(app: &App, job: &Mint) -> Option<Vec<Value>> {
 
 /// A repeated mint may find its ticket closed, or open past its deadline.
 fn prepare(app: &App, ticket: Ticket) -> Result<Ready, Problem> {
-    let fillable = ticket.state == State::Open && ticket.url_life(app.clock.now()).is_some();
+    let fillable = ticket.state == State::Open && ticket.url_life(app.db.now()).is_some();
     let transfer = fillable.then(|| transfer(app, &ticket)).transpose()?;
     Ok(Ready { ticket, transfer })
 }

@@ -6,16 +6,19 @@ pub mod cancel;
 pub mod claim;
 pub mod complete;
 pub mod delete;
+pub mod deliver;
 pub mod look;
 pub mod mint;
+pub mod notify;
 pub mod sign;
 pub mod sweep;
 
 mod attempt;
 mod lease;
+mod turns;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -28,11 +31,9 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::Slot;
 use crate::domain::time::Seconds;
 use crate::store::{Store, StoreError};
+use crate::webhook::Receiver;
 
-pub use attempt::{Outcome, attempt};
-
-/// How many attempts run at once; more wait for their turn.
-const ATTEMPTS_AT_ONCE: usize = 64;
+pub use attempt::{Outcome, attempt, attempt_on};
 
 /// The slots by name.
 pub type Slots = BTreeMap<SlotName, Slot>;
@@ -52,10 +53,13 @@ pub struct App {
     pub max_open_tickets: u32,
     /// How long closed tickets and delivered events are kept.
     pub retention: Seconds,
+    /// Where events go; unset: nowhere.
+    pub receiver: OnceLock<Arc<Receiver>>,
     closed: broadcast::Sender<Id>,
     stopping: watch::Sender<bool>,
-    /// Attempts at a time: each holds at most 128 KiB of an object and one store call.
-    turns: Semaphore,
+    turns: Arc<turns::Turns>,
+    /// Notifications that are followed at this time.
+    notices: Arc<Semaphore>,
 }
 
 impl App {
@@ -76,9 +80,11 @@ impl App {
             slots: ArcSwap::from_pointee(slots),
             max_open_tickets,
             retention,
+            receiver: OnceLock::new(),
             closed,
             stopping: watch::Sender::new(false),
-            turns: Semaphore::new(ATTEMPTS_AT_ONCE),
+            turns: Arc::default(),
+            notices: Arc::new(Semaphore::new(notify::AT_ONCE)),
         })
     }
 

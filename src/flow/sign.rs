@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::{App, look};
+use super::{App, attempt, look};
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::key;
 use crate::domain::ledger;
@@ -35,8 +35,9 @@ pub enum Transfer {
 
 /// The transfer of a freshly minted ticket. No store call.
 pub fn transfer(app: &App, ticket: &Ticket) -> Result<Transfer, Problem> {
-    let now = app.clock.now();
-    let ttl = ticket.url_life(now).ok_or_else(|| too_late(ticket))?;
+    // The deadline is the database's, the signature's date the process's.
+    let ttl = ticket.url_life(app.db.now());
+    let (ttl, now) = (ttl.ok_or_else(|| too_late(ticket))?, app.clock.now());
     match ticket.part_size {
         None => {
             let signed = app.store.presign_put(
@@ -95,8 +96,8 @@ pub async fn sign(
         (None, _) | (_, true) => transfer(app, &ticket)?,
         (Some(part_size), false) => {
             let upload_id = upload_of(app, &ticket).await?;
-            let now = app.clock.now();
-            let ttl = ticket.url_life(now).ok_or_else(|| too_late(&ticket))?;
+            let ttl = ticket.url_life(app.db.now());
+            let (ttl, now) = (ttl.ok_or_else(|| too_late(&ticket))?, app.clock.now());
             let key = key::staging(id);
             let mut signed = Vec::with_capacity(parts.len());
             for part in parts {
@@ -180,9 +181,28 @@ pub async fn parts(app: &App, caller: &Caller, id: Id) -> Result<(Ticket, Vec<Pa
         None => Vec::new(),
         Some(upload) => match app.store.list_parts(&key::staging(id), upload).await {
             Ok(parts) => parts,
-            Err(StoreError::NoSuchUpload) => Vec::new(),
+            Err(StoreError::NoSuchUpload) => without_upload(app, &ticket, upload).await?,
             Err(error) => return Err(error.into()),
         },
     };
     Ok((ticket, parts))
+}
+
+/// The parts of a ticket whose upload the store no longer knows: all of them when it was
+/// completed, else none, and the next sign creates another upload.
+async fn without_upload(app: &App, ticket: &Ticket, upload: &str) -> Result<Vec<Part>, Problem> {
+    if !attempt::is_whole(app, ticket, &key::staging(ticket.id)).await? {
+        attempt::forget_upload(app, ticket, upload).await?;
+        return Ok(Vec::new());
+    }
+    let part_size = ticket.part_size.unwrap_or(ticket.size);
+    let planned = 1..=ticket::part_count(ticket.size, part_size);
+    let parts = planned.filter_map(|number| ticket::part(ticket.size, part_size, number));
+    Ok(parts
+        .map(|part| Part {
+            number: part.number,
+            size: part.size,
+            etag: String::new(),
+        })
+        .collect())
 }

@@ -3,10 +3,11 @@
 //! says what it did.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::attempt::{Outcome, attempt};
 use super::{App, READS};
-use crate::domain::books::{Footprint, Forget};
+use crate::domain::books::{Books, Footprint, Forget, Usage};
 use crate::domain::key;
 use crate::domain::ledger::{self, Ended};
 use crate::domain::name::Id;
@@ -40,32 +41,70 @@ pub struct Swept {
     pub unknown: Vec<(Bucket, String)>,
 }
 
+/// How many looks in a row may meet trouble before the pass ends: in an outage nothing is
+/// won by asking for every ticket.
+const TROUBLE_ENOUGH: usize = 3;
+
+/// What a look came to.
+enum Look {
+    Closed,
+    Open,
+    /// Store or database failed, whatever the ticket.
+    Trouble(Problem),
+}
+
 /// Looks at every ticket whose time has come: a closed tab must not lose a file, and an
-/// absent one must not hold its room.
+/// absent one must not hold its room. In an outage it asks for a few and gives up; those are
+/// postponed a little, the rest is as due as before.
 pub async fn look_at_due_tickets(app: &Arc<App>) -> Result<usize, Problem> {
     use futures_util::stream::{self, StreamExt};
     let due = app.db.due_tickets(app.db.now(), BATCH).await?;
-    let closed = stream::iter(due)
+    let in_a_row = AtomicUsize::new(0);
+    let troubled = || in_a_row.load(Ordering::Relaxed) >= TROUBLE_ENOUGH;
+    let looks = stream::iter(due)
+        .take_while(|_| std::future::ready(!troubled()))
         .map(|id| look_at(app, id))
-        .buffer_unordered(AT_ONCE)
-        .filter(|closed| std::future::ready(*closed))
-        .count()
-        .await;
-    Ok(closed)
+        .buffer_unordered(AT_ONCE);
+    let mut looks = std::pin::pin!(looks);
+    let (mut closed, mut last) = (0, None);
+    while let Some(look) = looks.next().await {
+        match look {
+            Look::Trouble(problem) => {
+                in_a_row.fetch_add(1, Ordering::Relaxed);
+                last = Some(problem);
+                continue;
+            }
+            Look::Closed => closed += 1,
+            Look::Open => {}
+        }
+        in_a_row.store(0, Ordering::Relaxed);
+        last = None;
+    }
+    last.map_or(Ok(closed), Err)
 }
 
-async fn look_at(app: &Arc<App>, id: Id) -> bool {
-    let (ticket, note) = match attempt(app, id).await {
-        Outcome::Closed(_) => return true,
-        Outcome::Busy | Outcome::Unknown => return false,
+async fn look_at(app: &Arc<App>, id: Id) -> Look {
+    let (ticket, note, trouble) = match attempt(app, id).await {
+        Outcome::Closed(_) => return Look::Closed,
+        Outcome::Busy | Outcome::Unknown => return Look::Open,
         Outcome::Missing(ticket, problem) => {
             if ticket.is_past_grace(app.db.now()) {
-                return expire(app, &ticket).await;
+                return look(expire(app, &ticket).await);
             }
-            (Some(ticket), problem.to_string())
+            (Some(ticket), problem.to_string(), None)
         }
-        Outcome::Again => (None, "the bytes changed while they were judged".to_owned()),
-        Outcome::Unavailable(problem) => (None, problem.to_string()),
+        Outcome::Unreadable(ticket, problem) => {
+            if ticket.is_past_help(app.db.now()) && is_the_objects_fault(app, &ticket).await {
+                return look(end(app, &ticket, ledger::expire_unreadable).await);
+            }
+            (Some(ticket), problem.to_string(), None)
+        }
+        Outcome::Again => (
+            None,
+            "the bytes changed while they were judged".to_owned(),
+            None,
+        ),
+        Outcome::Unavailable(problem) => (None, problem.to_string(), Some(problem)),
     };
     let ticket = match ticket {
         Some(ticket) => Some(*ticket),
@@ -75,26 +114,53 @@ async fn look_at(app: &Arc<App>, id: Id) -> bool {
         }),
     };
     let row = ticket.as_ref().map(Ticket::row).unwrap_or_default();
+    let is_ours = trouble.is_none();
     let postponed = app
         .db
         .write(row, move |books, now| match &ticket {
-            Some(ticket) => ledger::look_later(books, now, id, ticket.epoch, &note),
+            Some(ticket) if is_ours => ledger::look_later(books, now, id, ticket.epoch, &note),
+            Some(ticket) => ledger::look_soon(books, now, id, ticket.epoch, &note),
             None => books.forget(Forget::TurnOf(id, now.plus(UNREADABLE))),
         })
         .await;
     if let Err(error) = postponed {
         tracing::warn!(ticket = %id, %error, "a look was not postponed");
     }
-    false
+    trouble.map_or(Look::Open, Look::Trouble)
+}
+
+fn look(closed: bool) -> Look {
+    if closed { Look::Closed } else { Look::Open }
+}
+
+/// Law 5 wants every ticket to end, law 6 that no failure of the infrastructure ends one. An
+/// uploader can write an object that this server may not read: with a key of its own, or
+/// into an archive. What tells that from a lost permission or a lost encryption key is an
+/// object written this moment: when that can be read, the store reads, and the refusal is
+/// about the one object. A day for a human has passed before this is asked.
+async fn is_the_objects_fault(app: &App, ticket: &Ticket) -> bool {
+    let control = app.store.reads_back(&key::probe(ticket.id)).await;
+    if let Err(error) = &control {
+        tracing::warn!(ticket = %ticket.id, %error, "an object cannot be read, and nobody can say why");
+    }
+    control == Ok(true)
 }
 
 /// Closes a ticket that is past its grace and whose bytes an attempt just missed.
 pub(super) async fn expire(app: &Arc<App>, ticket: &Ticket) -> bool {
+    end(app, ticket, ledger::expire).await
+}
+
+async fn end(
+    app: &Arc<App>,
+    ticket: &Ticket,
+    close: fn(&mut Books, Timestamp, Id, u32) -> Ended,
+) -> bool {
     let (id, epoch) = (ticket.id, ticket.epoch);
     let ended = app
         .db
         .write(ticket.footprint(), move |books, now| {
-            ledger::expire(books, now, id, epoch)
+            close(books, now, id, epoch)
         })
         .await;
     match ended {
@@ -218,11 +284,24 @@ async fn delete(app: &App, bucket: Bucket, key: &str) -> Result<bool, StoreError
     }
 }
 
-/// Deletes the bytes of tombstones, then the tombstones.
+/// Deletes the bytes of tombstones, then the tombstones. One that the store fails on does not
+/// stand before the others; several in a row end the pass.
 pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
-    let mut purged = 0;
+    let (mut purged, mut in_a_row, mut last) = (0, 0, None);
     for file in app.db.tombstones(app.db.now(), BATCH).await? {
-        let (id, gone) = (file.id, delete(app, Bucket::Files, &file.key).await?);
+        if in_a_row == TROUBLE_ENOUGH {
+            break;
+        }
+        let id = file.id;
+        let gone = match delete(app, Bucket::Files, &file.key).await {
+            Ok(gone) => gone,
+            Err(error) => {
+                in_a_row += 1;
+                last = Some(error);
+                continue;
+            }
+        };
+        (in_a_row, last) = (0, None);
         app.db
             .write(file.footprint(), move |books, now| {
                 if gone {
@@ -234,18 +313,38 @@ pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
             .await?;
         purged += usize::from(gone);
     }
-    Ok(purged)
+    last.map_or(Ok(purged), |error| Err(error.into()))
 }
 
-/// Forgets what is older than `retention`, and idempotent mints older than a day.
+/// Where the look for empty accounts stands.
+const USAGE_WALK: &str = "sweep.usage";
+/// How many accounts one pass looks at.
+const ACCOUNTS: u32 = 1000;
+
+/// Forgets what is older than `retention`, idempotent mints older than a day, and accounts
+/// that hold nothing.
 pub async fn forget_old_rows(app: &App, now: Timestamp) -> Result<(), Problem> {
     let before = now.minus(app.retention);
     let a_day_ago = now.minus(Seconds(24 * 3600));
+    let after = app.db.mark(USAGE_WALK).await?.unwrap_or_default();
+    let accounts = app.db.accounts(&after, ACCOUNTS).await?;
+    let is_last = accounts.len() < ACCOUNTS as usize;
+    let until = accounts.last().map(|last| last.account.clone());
+    let any_empty = accounts.iter().any(|held| held.usage == Usage::default());
+    let mark = until.clone().filter(|_| !is_last).unwrap_or_default();
+    let is_delivering = app.receiver.get().is_some();
     app.db
         .write(Footprint::default(), move |books, _| {
             books.forget(Forget::TicketsClosedBefore(before));
             books.forget(Forget::EventsSettledBefore(before));
+            if !is_delivering {
+                books.forget(Forget::EventsDueBefore(before));
+            }
             books.forget(Forget::MintsBefore(a_day_ago));
+            if let Some(until) = until.clone().filter(|_| any_empty) {
+                books.forget(Forget::EmptyUsage(after.clone(), until));
+            }
+            books.mark(USAGE_WALK, mark.clone());
         })
         .await?;
     Ok(())
@@ -334,7 +433,7 @@ pub async fn walk_page(
     Ok(page.next)
 }
 
-/// A staging object belongs to its open ticket; one of a closed ticket is debris, on every
+/// A staging object, or a probe's, belongs to its open ticket; one of a closed ticket is debris, on every
 /// pass, since its URL may live on. One that no ticket knows is left for a human.
 async fn is_staging_debris(app: &App, staging_key: &str) -> Result<Debris, Problem> {
     let Some(id) = key::staging_owner(staging_key) else {

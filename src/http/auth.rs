@@ -11,6 +11,7 @@ use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
+use super::jwks::{Jwks, KeySet};
 use crate::domain::caller::{Caller, ClaimNames, Scopes};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::secret::Secret;
@@ -18,7 +19,7 @@ use crate::domain::time::{Seconds, Timestamp};
 
 /// The longest token that is looked at, in bytes; longer ones cost us nothing.
 pub const MAX_TOKEN_BYTES: usize = 8 * 1024;
-/// The most keys of all kinds together; a forged token is tried against each.
+/// The most keys of all kinds together that files give; a forged token is tried against each.
 pub const MAX_KEYS: usize = 16;
 /// The shortest HS256 secret, in bytes (RFC 7518, 3.2).
 pub const MIN_SECRET_BYTES: usize = 32;
@@ -48,15 +49,18 @@ pub struct AuthSettings {
 
 /// A key and the one algorithm it is for. The algorithm comes from the kind of the key:
 /// what the token's header says can only fail to match it.
-struct Key {
-    algorithm: Algorithm,
-    key: DecodingKey,
+pub(super) struct Key {
+    pub(super) algorithm: Algorithm,
+    pub(super) decoding: DecodingKey,
+    /// Its name in a published set; keys from files have none.
+    pub(super) id: Option<String>,
 }
 
 /// Verifies tokens, and remembers those it verified: an ES256 signature costs sixty
 /// microseconds, a look into the memory a quarter of one.
 pub struct Verifier {
     keys: Vec<Key>,
+    jwks: Option<Arc<Jwks>>,
     names: ClaimNames,
     issuer: Option<String>,
     audience: Vec<String>,
@@ -69,6 +73,7 @@ impl fmt::Debug for Verifier {
         let algorithms: Vec<_> = self.keys.iter().map(|key| key.algorithm).collect();
         f.debug_struct("Verifier")
             .field("keys", &algorithms)
+            .field("jwks", &self.jwks)
             .finish_non_exhaustive()
     }
 }
@@ -77,8 +82,15 @@ impl Verifier {
     /// Reads the keys. The error is a sentence that names the key at fault by its place in
     /// its list, never by its content.
     pub fn new(settings: AuthSettings) -> Result<Self, String> {
+        Self::with_jwks(settings, None)
+    }
+
+    /// The same, with the keys that are published at a URL beside those of the files.
+    /// Nothing is fetched yet; [`tend`](Self::tend) does.
+    pub fn with_jwks(settings: AuthSettings, jwks_url: Option<&str>) -> Result<Self, String> {
         let count = settings.hs256_secrets.len() + settings.public_keys.len();
-        if !(1..=MAX_KEYS).contains(&count) {
+        let fewest = usize::from(jwks_url.is_none());
+        if !(fewest..=MAX_KEYS).contains(&count) {
             return Err(format!(
                 "{count} keys to verify tokens with: give 1 to {MAX_KEYS}"
             ));
@@ -95,6 +107,9 @@ impl Verifier {
         });
         Ok(Self {
             keys: secrets.chain(public_keys).collect::<Result<_, _>>()?,
+            jwks: jwks_url
+                .map(|url| Jwks::new(url).map_err(|law| format!("jwks_url: {law}")))
+                .transpose()?,
             names: ClaimNames {
                 tenant: settings.tenant_claim,
                 scope: settings.scope_claim,
@@ -107,26 +122,97 @@ impl Verifier {
         })
     }
 
-    /// Who sent a request with these headers, at this moment. Every error is
-    /// `unauthenticated`; with a token at hand it carries `"error": "invalid_token"`
-    /// (RFC 6750, 3.1).
+    /// Fetches the published keys when they are due: at start, then at least every hour, and
+    /// after a failure sooner. To be called every second or so.
+    pub async fn tend(&self, now: Timestamp) {
+        if let Some(jwks) = &self.jwks {
+            jwks.tend(now).await;
+        }
+    }
+
+    /// Who sent a request with these headers, at this moment. A token that names a key which
+    /// is not there waits while the published keys are fetched anew, at most every ten
+    /// seconds. The error is `unauthenticated`, or `keys-unavailable` as long as no published
+    /// key was ever fetched: nobody can say then whether the token is good.
+    pub async fn caller(
+        &self,
+        headers: &HeaderMap,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Problem> {
+        let refused = match self.judge(headers, now) {
+            Ok(caller) => return Ok(caller),
+            Err(refused) => refused,
+        };
+        let (Some(jwks), true) = (&self.jwks, refused.may_be_published) else {
+            return Err(refused.problem);
+        };
+        jwks.ask(now).await;
+        if jwks.set().generation == 0 {
+            return Err(Problem::new(
+                Code::KeysUnavailable,
+                "the keys that verify tokens could not be fetched yet; try again",
+            )
+            .with("retry_after", 5));
+        }
+        self.verify(headers, now)
+    }
+
+    /// Who sent a request with these headers, at this moment, by the keys that are here.
+    /// Every error is `unauthenticated`; with a token at hand it carries
+    /// `"error": "invalid_token"` (RFC 6750, 3.1).
     pub fn verify(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
+        self.judge(headers, now).map_err(|refused| refused.problem)
+    }
+
+    fn judge(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Refused> {
         let token = bearer(headers)?;
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(invalid(format!(
-                "the token is longer than {MAX_TOKEN_BYTES} bytes"
-            )));
+            return Err(
+                invalid(format!("the token is longer than {MAX_TOKEN_BYTES} bytes")).into(),
+            );
         }
+        let set = self.jwks.as_ref().map(|jwks| jwks.set());
+        let set = set.as_ref().map(|set| &***set);
         let print: [u8; 32] = Sha256::digest(token).into();
-        if let Some(known) = self.memory().get(&print) {
+        let known = self.memory().get(&print);
+        if let Some(known) = known
+            && known.by.still_holds(set)
+        {
             known.life.holds(now, self.leeway).map_err(invalid)?;
             return Ok(known.caller);
         }
-        let known = self.read(token).map_err(invalid)?;
+        let signed = Signed::parse(token).map_err(invalid)?;
+        let Some(by) = self.signer(&signed, set) else {
+            return Err(Refused {
+                problem: invalid("no configured key verifies the token's signature"),
+                may_be_published: set.is_some_and(|set| signed.may_be_published(set)),
+            });
+        };
+        let known = self.read(&signed, by).map_err(invalid)?;
         known.life.holds(now, self.leeway).map_err(invalid)?;
         let caller = Arc::clone(&known.caller);
         self.memory().put(print, known);
         Ok(caller)
+    }
+
+    /// Whose key signed a token.
+    fn signer(&self, signed: &Signed<'_>, set: Option<&KeySet>) -> Option<Signer> {
+        if self.keys.iter().any(|key| signed.is_by(key)) {
+            return Some(Signer::File);
+        }
+        let set = set?;
+        // Without a name each key has to be tried, and forging costs the sender nothing.
+        let tries = if signed.key_id().is_some() {
+            usize::MAX
+        } else {
+            MAX_KEYS
+        };
+        set.keys
+            .iter()
+            .filter(|key| key.algorithm == signed.header.alg && signed.may_be_named(key))
+            .take(tries)
+            .any(|key| signed.is_by(key))
+            .then_some(Signer::Set(set.generation))
     }
 
     fn memory(&self) -> std::sync::MutexGuard<'_, Memory> {
@@ -134,8 +220,8 @@ impl Verifier {
     }
 
     /// Everything that does not depend on the time.
-    fn read(&self, token: &str) -> Result<Known, String> {
-        let claims = verified_claims(token, &self.keys)?;
+    fn read(&self, signed: &Signed<'_>, by: Signer) -> Result<Known, String> {
+        let claims = signed.claims()?;
         if let Some(issuer) = &self.issuer
             && claims.get("iss").and_then(Value::as_str) != Some(issuer)
         {
@@ -147,12 +233,13 @@ impl Verifier {
         Ok(Known {
             life: Life::of(&claims)?,
             caller: Arc::new(Caller::from_claims(&claims, &self.names)?),
+            by,
         })
     }
 }
 
 /// The token of the only `Authorization` header.
-fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
+pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let Some(value) = values.next() else {
         return Err(Problem::new(
@@ -179,34 +266,93 @@ fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::Unauthenticated, detail).with("error", "invalid_token")
 }
 
-/// The claims of a token that one of `keys` signed. Of the header only `alg` is used, and
-/// only to choose among our keys: `kid`, `jku`, `x5u` and `jwk` are the sender's words.
-fn verified_claims(token: &str, keys: &[Key]) -> Result<Map<String, Value>, String> {
-    let broken = || "the token is not a signed JWT".to_owned();
-    let mut pieces = token.split('.');
-    let (Some(_), Some(claims), Some(signature), None) =
-        (pieces.next(), pieces.next(), pieces.next(), pieces.next())
-    else {
-        return Err(broken());
-    };
-    // A header that does not parse includes every `alg` that is not a signature: `none`.
-    let header = jsonwebtoken::decode_header(token).map_err(|_| broken())?;
-    if header.crit.is_some() {
-        return Err("the token's header has `crit`, which is not supported".into());
+/// Why a token was refused, and whether a published key that is not here yet might do.
+struct Refused {
+    problem: Problem,
+    may_be_published: bool,
+}
+
+impl From<Problem> for Refused {
+    fn from(problem: Problem) -> Self {
+        Self {
+            problem,
+            may_be_published: false,
+        }
     }
-    let message = &token.as_bytes()[..token.len() - signature.len() - 1];
-    let signed = keys
-        .iter()
-        .filter(|key| key.algorithm == header.alg)
-        .any(|key| {
-            jsonwebtoken::crypto::verify(signature, message, &key.key, key.algorithm)
-                .unwrap_or(false)
-        });
-    if !signed {
-        return Err("no configured key verifies the token's signature".into());
+}
+
+/// A token taken apart. Of its header `alg` and `kid` are used, and only to choose among our
+/// keys: `jku`, `x5u` and `jwk` are the sender's words.
+struct Signed<'t> {
+    header: Header,
+    message: &'t [u8],
+    claims: &'t str,
+    signature: &'t str,
+}
+
+fn broken() -> String {
+    "the token is not a signed JWT".into()
+}
+
+impl<'t> Signed<'t> {
+    fn parse(token: &'t str) -> Result<Self, String> {
+        let mut pieces = token.split('.');
+        let (Some(_), Some(claims), Some(signature), None) =
+            (pieces.next(), pieces.next(), pieces.next(), pieces.next())
+        else {
+            return Err(broken());
+        };
+        // A header that does not parse includes every `alg` that is not a signature: `none`.
+        let header = jsonwebtoken::decode_header(token).map_err(|_| broken())?;
+        if header.crit.is_some() {
+            return Err("the token's header has `crit`, which is not supported".into());
+        }
+        Ok(Self {
+            header,
+            message: &token.as_bytes()[..token.len() - signature.len() - 1],
+            claims,
+            signature,
+        })
     }
-    let claims = URL_SAFE_NO_PAD.decode(claims).map_err(|_| broken())?;
-    serde_json::from_slice(&claims).map_err(|_| "the token's claims are not a JSON object".into())
+
+    fn is_by(&self, key: &Key) -> bool {
+        key.algorithm == self.header.alg
+            && jsonwebtoken::crypto::verify(
+                self.signature,
+                self.message,
+                &key.decoding,
+                key.algorithm,
+            )
+            .unwrap_or(false)
+    }
+
+    fn key_id(&self) -> Option<&str> {
+        self.header.kid.as_deref()
+    }
+
+    /// Whether the token's `kid` and the key's do not speak against each other.
+    fn may_be_named(&self, key: &Key) -> bool {
+        match (self.key_id(), &key.id) {
+            (Some(asked), Some(is)) => asked == is,
+            _ => true,
+        }
+    }
+
+    /// Whether a newer set may have the key: this one does not know its name, and it is of a
+    /// kind that is published.
+    fn may_be_published(&self, set: &KeySet) -> bool {
+        let published = [Algorithm::RS256, Algorithm::ES256, Algorithm::EdDSA];
+        let is_known = self
+            .key_id()
+            .is_some_and(|asked| set.keys.iter().any(|key| key.id.as_deref() == Some(asked)));
+        published.contains(&self.header.alg) && !is_known
+    }
+
+    fn claims(&self) -> Result<Map<String, Value>, String> {
+        let claims = URL_SAFE_NO_PAD.decode(self.claims).map_err(|_| broken())?;
+        serde_json::from_slice(&claims)
+            .map_err(|_| "the token's claims are not a JSON object".into())
+    }
 }
 
 fn names_one_of(aud: Option<&Value>, audience: &[String]) -> bool {
@@ -269,6 +415,26 @@ impl Life {
 struct Known {
     life: Life,
     caller: Arc<Caller>,
+    by: Signer,
+}
+
+/// Whose key signed a token.
+#[derive(Clone, Copy, Debug)]
+enum Signer {
+    /// A file's, which is never removed.
+    File,
+    /// One of the published set of this generation.
+    Set(u64),
+}
+
+impl Signer {
+    /// Whether what it signed is still good, now that `set` is the published one.
+    fn still_holds(self, set: Option<&KeySet>) -> bool {
+        match self {
+            Self::File => true,
+            Self::Set(generation) => set.is_some_and(|set| set.generation == generation),
+        }
+    }
 }
 
 /// Verified tokens by their SHA-256, in two generations: what was used lately is young;
@@ -311,7 +477,8 @@ fn hs256_key(secret: &Secret) -> Result<Key, String> {
     }
     Ok(Key {
         algorithm: Algorithm::HS256,
-        key: DecodingKey::from_secret(bytes),
+        decoding: DecodingKey::from_secret(bytes),
+        id: None,
     })
 }
 
@@ -334,7 +501,8 @@ fn public_key(pem: &[u8]) -> Result<Key, String> {
         return match size(&key) {
             65 => Ok(Key {
                 algorithm: Algorithm::ES256,
-                key,
+                decoding: key,
+                id: None,
             }),
             _ => Err("is not on the curve P-256, the only one of ES256".into()),
         };
@@ -342,7 +510,8 @@ fn public_key(pem: &[u8]) -> Result<Key, String> {
     if let Ok(key) = DecodingKey::from_ed_pem(pem) {
         return Ok(Key {
             algorithm: Algorithm::EdDSA,
-            key,
+            decoding: key,
+            id: None,
         });
     }
     if let Ok(key) = DecodingKey::from_rsa_pem(pem) {
@@ -350,7 +519,8 @@ fn public_key(pem: &[u8]) -> Result<Key, String> {
             0..256 => Err("is an RSA key of less than 2048 bits".into()),
             _ => Ok(Key {
                 algorithm: Algorithm::RS256,
-                key,
+                decoding: key,
+                id: None,
             }),
         };
     }

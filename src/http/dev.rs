@@ -33,10 +33,14 @@ pub struct Demo {
     pub store_url: String,
 }
 
-/// The demo page, the client, and `GET /dev/token`.
+/// The demo's pages, the client, and `GET /dev/token`.
 pub fn routes(demo: Demo) -> Router {
     const CSS: &str = "text/css; charset=utf-8";
     const JS: &str = "text/javascript; charset=utf-8";
+    const PHOTOS: &str = include_str!("demo/photos.html");
+    const AVATAR: &str = include_str!("demo/avatar.html");
+    const DOCUMENTS: &str = include_str!("demo/documents.html");
+    const BIG: &str = include_str!("demo/big.html");
     let asset = |kind: &'static str, text: &'static str| {
         get(async move || {
             (
@@ -45,26 +49,57 @@ pub fn routes(demo: Demo) -> Router {
             )
         })
     };
+    let page = |text: &'static str| {
+        get(async move |State(demo): State<Arc<Demo>>| html(&demo.store_url, text))
+    };
     Router::new()
-        .route("/", get(page))
-        .route("/demo.css", asset(CSS, include_str!("demo/demo.css")))
-        .route("/demo.js", asset(JS, include_str!("demo/demo.js")))
+        .route("/", page(PHOTOS))
+        .route("/avatar", page(AVATAR))
+        .route("/documents", page(DOCUMENTS))
+        .route("/big", page(BIG))
+        .route("/demo/demo.css", asset(CSS, include_str!("demo/demo.css")))
+        .route("/demo/common.js", asset(JS, include_str!("demo/common.js")))
+        .route("/demo/photos.js", asset(JS, include_str!("demo/photos.js")))
+        .route("/demo/avatar.js", asset(JS, include_str!("demo/avatar.js")))
+        .route(
+            "/demo/documents.js",
+            asset(JS, include_str!("demo/documents.js")),
+        )
+        .route("/demo/big.js", asset(JS, include_str!("demo/big.js")))
         .route(
             "/client/putgate-client.js",
             asset(JS, include_str!("../../client-js/dist/putgate-client.js")),
+        )
+        .route(
+            "/client/putgate-client.js.map",
+            asset(
+                "application/json",
+                include_str!("../../client-js/dist/putgate-client.js.map"),
+            ),
+        )
+        .route(
+            "/client/putgate-upload.js",
+            asset(JS, include_str!("../../client-js/dist/putgate-upload.js")),
+        )
+        .route(
+            "/client/putgate-upload.js.map",
+            asset(
+                "application/json",
+                include_str!("../../client-js/dist/putgate-upload.js.map"),
+            ),
         )
         .route("/dev/token", get(token))
         .with_state(Arc::new(demo))
 }
 
-async fn page(State(demo): State<Arc<Demo>>) -> Response {
-    let store = &demo.store_url;
+/// A page that may load nothing but ours, and talk to nobody but us and the store.
+fn html(store: &str, text: &'static str) -> Response {
     let policy = format!(
         "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self' {store}; \
          img-src 'self' data: blob: {store}; form-action 'none'; base-uri 'none'; \
          frame-ancestors 'none'"
     );
-    let mut answer = include_str!("demo/index.html").into_response();
+    let mut answer = text.into_response();
     let headers = answer.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,

@@ -6,12 +6,14 @@ pub mod layers;
 pub mod problem;
 pub mod server;
 
-mod ops;
+mod jwks;
+pub mod ops;
 mod public;
 mod v1;
 
 use std::sync::Arc;
 
+pub use self::v1::notifications;
 pub use axum::Router;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
@@ -39,15 +41,16 @@ impl FromRequestParts<Shared> for Bearer {
 
     async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Problem> {
         let now = shared.app.clock.now();
-        shared.verifier.verify(&parts.headers, now).map(Self)
+        shared.verifier.caller(&parts.headers, now).await.map(Self)
     }
 }
 
 /// Every route but `dev`'s, without the shell of [`layers::wrap`].
 pub fn routes(shared: Shared) -> Router {
+    let ops = ops::routes(Arc::clone(&shared.app));
     Router::new()
         .nest("/v1", v1::routes())
-        .merge(ops::routes())
         .merge(public::routes())
         .with_state(shared)
+        .merge(ops)
 }

@@ -12,9 +12,11 @@ mod error;
 mod keys;
 mod list;
 mod multipart;
+pub mod policy;
 mod probe;
 mod promote;
 mod read;
+mod setup;
 mod sign;
 
 use std::fmt;
@@ -39,6 +41,7 @@ pub use list::{Object, Page};
 pub use multipart::Part;
 pub use promote::{Promotion, SINGLE_COPY_MAX};
 pub use read::Peek;
+pub use setup::{CORS_MAX_AGE, LIFECYCLE_RULE, Outcome};
 pub use sign::Presigned;
 
 /// Where the store is and how it is spoken to.
@@ -130,6 +133,8 @@ struct Inner {
     slow: Client,
     staging_bucket: String,
     files_bucket: String,
+    region: String,
+    is_aws: bool,
     uploads: UploadSigner,
     downloads: DownloadSigner,
     /// Signs as `uploads` does, for the endpoint that this server reaches.
@@ -201,6 +206,8 @@ impl Store {
             slow: Client::from_conf(slow.build()),
             staging_bucket: settings.staging_bucket,
             files_bucket: settings.files_bucket,
+            is_aws: settings.endpoint.is_none(),
+            region: settings.region,
         })))
     }
 
@@ -247,7 +254,8 @@ impl Store {
             .get(final_key, content_disposition, content_type, ttl, now)
     }
 
-    fn name(&self, bucket: Bucket) -> &str {
+    /// A bucket's name at the store.
+    pub fn name(&self, bucket: Bucket) -> &str {
         match bucket {
             Bucket::Staging => &self.0.staging_bucket,
             Bucket::Files => &self.0.files_bucket,

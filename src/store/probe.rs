@@ -44,6 +44,24 @@ impl Store {
         Ok(safe)
     }
 
+    /// Whether an object that is written to staging now can be read back. `true` is the proof
+    /// that a refusal to read another one is about that one: keys, policies and encryption
+    /// let this server read. It is deleted again, if the store lets it.
+    pub async fn reads_back(&self, key: &str) -> Result<bool, StoreError> {
+        let put = self.0.once.put_object();
+        let put = put.bucket(&self.0.staging_bucket).key(key);
+        let written = put.body(ByteStream::from_static(BODY)).send().await;
+        let read = match written {
+            Ok(_) => {
+                let all = BODY.len() as u64;
+                self.head_bytes(Bucket::Staging, key, all, None).await
+            }
+            Err(error) => Err(super::error::from_sdk("PutObject", &error)),
+        };
+        self.delete(Bucket::Staging, key).await?;
+        read.map(|peek| peek.bytes == BODY)
+    }
+
     pub(super) async fn try_copies(
         &self,
         source: &str,

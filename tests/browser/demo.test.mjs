@@ -214,12 +214,13 @@ test("a_checksum_goes_with_the_ticket_and_with_the_bytes", async (t) => {
     const { createClient } = await import("/client/putgate-client.js");
     const query = new URLSearchParams({ sub: "checksum", scope: "upload read" });
     const { token } = await (await fetch(`/dev/token?${query}`)).json();
-    const phases = [];
-    const file = await createClient({ endpoint: location.origin, token }).upload(
+    const states = [];
+    const upload = createClient({ endpoint: location.origin, token }).upload(
       new File(["plain words\n"], "words.txt", { type: "text/plain" }),
-      { slot: "documents", checksum: true, onProgress: ({ phase }) => phases.push(phase) },
+      { slot: "documents", checksum: true },
     );
-    return { file, phases: [...new Set(phases)] };
+    upload.addEventListener("state", ({ detail }) => states.push(detail));
+    return { file: await upload.done, states };
   });
   const digest = createHash("sha256").update("plain words\n").digest("base64");
   assert.equal((await put).headers()["x-amz-checksum-sha256"], digest);
@@ -227,7 +228,7 @@ test("a_checksum_goes_with_the_ticket_and_with_the_bytes", async (t) => {
   assert.equal((await put).headers()["content-type"], undefined);
   assert.equal(outcome.file.name, "words.txt");
   assert.equal(outcome.file.sha256, digest);
-  assert.deepEqual(outcome.phases, ["hashing", "uploading", "verifying"]);
+  assert.deepEqual(outcome.states, ["hashing", "waiting", "uploading", "verifying", "committed"]);
 });
 
 test("the_page_in_the_clients_readme_uploads", async (t) => {
@@ -251,7 +252,7 @@ test("the_page_in_the_clients_readme_uploads", async (t) => {
   const pick = (name, buffer) => page.setInputFiles("#photo", { name, mimeType: "image/png", buffer });
   await pick("harbour.png", picture(64, 64, [24, 120, 160]));
   await page.locator("#said").filter({ hasText: "harbour.png is in: image/png" }).waitFor();
-  assert.equal(await page.locator("#bar").evaluate((bar) => bar.value), 1);
+  assert.equal(await page.locator("#bar").evaluate((bar) => bar.value), 100);
   await pick("x.png", Buffer.from("<!doctype html><p>no picture</p>"));
   await page.locator("#said").filter({ hasText: /x\.png was refused: .*text\/html/ }).waitFor();
 });

@@ -1,8 +1,10 @@
-//! A broker for tests: the real router, flows, SQLite and S3 server, in one process, with
+//! A broker for tests: the real router, flows, database and S3 server, in one process, with
 //! a clock that the test moves. Dropping it checks nothing; `audit` does.
 
 #![allow(dead_code, reason = "each test binary uses some of it")]
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
+
+pub mod database;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -11,6 +13,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Method, Request};
+use database::TestDatabase;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
 use putgate::clock::Clock;
@@ -22,13 +25,16 @@ use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit};
 use putgate::http::auth::{AuthSettings, Verifier, mint_token};
 use putgate::http::layers::{self, ShellSettings};
-use putgate::http::{Shared, routes};
+use putgate::http::{Shared, notifications, routes};
 use putgate::store::{Key, Settings, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
 /// The HS256 secret of every test.
 pub const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
+
+/// The bearer secret of the store's notifications in every test.
+pub const NOTIFY_SECRET: &str = "a-secret-of-the-store-for-tests";
 
 /// Slots of all kinds. Tests that need another add it as TOML.
 pub const SLOTS: &str = r#"
@@ -75,6 +81,7 @@ pub struct TestBroker {
     pub store: DevStore,
     /// The app's and the database's clock. The store keeps the machine's.
     pub clock: Clock,
+    pub database: TestDatabase,
     dir: tempfile::TempDir,
 }
 
@@ -100,33 +107,27 @@ impl TestBroker {
     async fn in_dir(dir: tempfile::TempDir, slots: &str) -> Self {
         let clock = Clock::manual(Clock::System.now());
         let store = devstore(dir.path()).await;
-        let config = configuration(slots);
-        let settings = db::Settings {
-            path: dir.path().join("putgate.db"),
-            synchronous: db::Synchronous::Full,
-            migrate: true,
-        };
-        let ids = clock.clone();
-        let db = Db::open(&settings, clock.clone(), move || flow::new_id(&ids))
-            .await
-            .unwrap();
-        let bytes = Store::connect(store_settings(&store.url())).await.unwrap();
-        let app = App::new(
-            db,
-            bytes,
-            clock.clone(),
-            config.slots,
-            config.limits.max_open_tickets,
-            Seconds(30 * 24 * 3600),
-        );
+        let database = TestDatabase::make(dir.path());
+        let app = app(&database, &store.url(), &clock, configuration(slots)).await;
         let router = router(&app);
         Self {
             app,
             router,
             store,
             clock,
+            database,
             dir,
         }
+    }
+
+    /// Another replica: a process of its own as far as database and store can tell.
+    /// PostgreSQL only.
+    pub async fn replica(&self) -> Arc<App> {
+        let store_url = self.store.url();
+        let config = configuration(SLOTS);
+        let replica = app(&self.database, &store_url, &self.clock, config).await;
+        replica.slots.store(self.app.slots.load_full());
+        replica
     }
 
     /// The data directory.
@@ -207,17 +208,7 @@ impl TestBroker {
 
     /// Somebody else's hand in the database.
     pub async fn meddle(&self, sql: &str) {
-        use sqlx::{AssertSqlSafe, ConnectOptions};
-        let path = self.dir().join("putgate.db");
-        let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
-            .filename(path)
-            .connect()
-            .await
-            .unwrap();
-        sqlx::query(AssertSqlSafe(sql.to_owned()))
-            .execute(&mut connection)
-            .await
-            .unwrap();
+        self.database.hand().await.run(sql).await.unwrap();
     }
 
     /// Moves the clock.
@@ -256,6 +247,25 @@ impl TestBroker {
     }
 }
 
+async fn app(database: &TestDatabase, store_url: &str, clock: &Clock, config: Config) -> Arc<App> {
+    let settings = db::Settings {
+        place: database.place(db::Synchronous::Full),
+        migrate: true,
+    };
+    let ids = clock.clone();
+    let db = Db::open(&settings, clock.clone(), move || flow::new_id(&ids))
+        .await
+        .unwrap();
+    App::new(
+        db,
+        Store::connect(store_settings(store_url)).await.unwrap(),
+        clock.clone(),
+        config.slots,
+        config.limits.max_open_tickets,
+        Seconds(30 * 24 * 3600),
+    )
+}
+
 /// The API over an app, in its shell, believing [`SECRET`].
 pub fn router(app: &Arc<App>) -> Router {
     let verifier = Verifier::new(AuthSettings {
@@ -277,7 +287,9 @@ pub fn router(app: &Arc<App>) -> Router {
         allowed_origins: vec!["https://app.example.com".parse().unwrap()],
         ..ShellSettings::default()
     };
-    layers::wrap(routes(shared), &shell)
+    let secret = Secret::new(NOTIFY_SECRET);
+    let told = notifications::routes(Arc::clone(app), secret);
+    layers::wrap(routes(shared).merge(told), &shell)
 }
 
 /// A devstore under `dir` with the buckets and keys of every test.

@@ -196,6 +196,14 @@ impl Server {
         server
     }
 
+    /// `putgate worker` with this configuration; ready when its log says so.
+    #[track_caller]
+    pub fn worker(config: &Path) -> Self {
+        let worker = Self::spawn(&["--config".as_ref(), config.as_os_str(), "worker".as_ref()]);
+        worker.wait_for_log("\"working\"");
+        worker
+    }
+
     /// Everything on stdout so far.
     pub fn stdout(&self) -> Vec<String> {
         lock(&self.out.seen).clone()
@@ -368,21 +376,35 @@ max_entries = 100000
 part_size = "5MiB"
 "#;
 
-/// A directory with a `putgate.toml` for the store at `store_url` (that of
-/// [`crate::common::devstore`]), a secret and a place for the database.
+/// A directory with a `putgate.toml`, a secret and a place for the database.
 #[derive(Debug)]
 pub struct Site {
     pub dir: tempfile::TempDir,
-    store_url: String,
+    storage: String,
+    database: String,
 }
 
 impl Site {
-    /// A configuration that is whole, and no database yet.
+    /// A configuration that is whole, for the store at `store_url` (that of
+    /// [`crate::common::devstore`]), and no database yet.
     pub fn new(dir: tempfile::TempDir, store_url: &str) -> Self {
+        let storage = storage(
+            store_url,
+            "us-east-1",
+            ["server", "server-secret"],
+            Some(["upload", "upload-secret"]),
+        );
+        let database = format!("sqlite://{}", dir.path().join("putgate.db").display());
+        Self::with(dir, storage, database)
+    }
+
+    /// The same for services that run elsewhere: `storage` is the body of that table.
+    pub fn with(dir: tempfile::TempDir, storage: String, database: String) -> Self {
         std::fs::write(dir.path().join("token.secret"), SECRET).unwrap();
         let site = Self {
             dir,
-            store_url: store_url.to_owned(),
+            storage,
+            database,
         };
         site.write(SLOTS);
         site
@@ -395,32 +417,23 @@ impl Site {
 
     /// Writes the configuration anew, as `edit` makes it.
     pub fn write_with(&self, slots: &str, edit: &dyn Fn(String) -> String) {
-        let (store, database) = (&self.store_url, self.database());
+        let (storage, database) = (&self.storage, &self.database);
         let text = format!(
             r#"[server]
 listen = "127.0.0.1:0"
 allowed_origins = ["http://127.0.0.1:8080"]
 
 [database]
-url = "sqlite://{}"
+url = "{database}"
 
 [storage]
-endpoint = "{store}"
-region = "us-east-1"
-staging_bucket = "staging"
-files_bucket = "files"
-access_key = "server"
-secret_key = "server-secret"
-upload_access_key = "upload"
-upload_secret_key = "upload-secret"
-
+{storage}
 [auth]
 hs256_secret_files = ["token.secret"]
 
 [limits]
 max_open_tickets = 100000
-{slots}"#,
-            database.display()
+{slots}"#
         );
         std::fs::write(self.config(), edit(text)).unwrap();
     }
@@ -464,6 +477,27 @@ max_open_tickets = 100000
         let out = self.must(&["token", "--sub", sub, "--scope", scope]);
         out.trim().to_owned()
     }
+}
+
+/// The body of `[storage]`; without an upload key browsers get the server's.
+pub fn storage(
+    endpoint: &str,
+    region: &str,
+    [access_key, secret_key]: [&str; 2],
+    upload: Option<[&str; 2]>,
+) -> String {
+    let upload = upload.map_or("upload_key = \"same\"\n".to_owned(), |[access, secret]| {
+        format!("upload_access_key = \"{access}\"\nupload_secret_key = \"{secret}\"\n")
+    });
+    format!(
+        r#"endpoint = "{endpoint}"
+region = "{region}"
+staging_bucket = "staging"
+files_bucket = "files"
+access_key = "{access_key}"
+secret_key = "{secret_key}"
+{upload}"#
+    )
 }
 
 /// Mints one ticket; the ticket with its transfer, or the answer.

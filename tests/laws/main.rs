@@ -17,3 +17,4 @@ mod stage;
 mod sweeping;
 mod trouble;
 mod verdicts;
+mod worker;

@@ -141,6 +141,45 @@ async fn an_upload_dropped_at_the_store_starts_anew_under_the_same_ticket() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn who_asks_for_the_parts_of_a_dropped_upload_can_send_them_anew() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let ticket = mint(&broker, &token).await;
+    put_parts(&broker, &token, &ticket, &[1, 2]).await;
+    let upload = row(&broker, &ticket).await.multipart_id.unwrap();
+    let store = &broker.app.store;
+    store
+        .abort_multipart(Bucket::Staging, &key(&ticket), &upload)
+        .await
+        .unwrap();
+    let path = format!("/v1/tickets/{}/parts", key(&ticket));
+    let parts = broker.call("GET", &path, &token, None).await;
+    assert_eq!(parts.body["parts"], json!([]));
+    put_parts(&broker, &token, &ticket, &[1, 2, 3]).await;
+    assert_eq!(broker.complete(&token, &ticket).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_upload_that_was_completed_has_all_its_parts() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let ticket = mint(&broker, &token).await;
+    put_parts(&broker, &token, &ticket, &[1, 2, 3]).await;
+    let upload = row(&broker, &ticket).await.multipart_id.unwrap();
+    let store = &broker.app.store;
+    let path = format!("/v1/tickets/{}/parts", key(&ticket));
+    let before = broker.call("GET", &path, &token, None).await;
+    let parts = store.list_parts(&key(&ticket), &upload).await.unwrap();
+    store
+        .complete_multipart(&key(&ticket), &upload, &parts)
+        .await
+        .unwrap();
+    let after = broker.call("GET", &path, &token, None).await;
+    assert_eq!(after.body["parts"], before.body["parts"]);
+    assert_eq!(broker.complete(&token, &ticket).await.status, 200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_upload_that_somebody_completed_is_recognised() {
     let broker = TestBroker::with_slots(WIDE).await;
     let token = broker.token("7");

@@ -182,6 +182,8 @@ async fn deleted_bytes_go_with_the_sweep_and_the_tombstone_after_them() {
     assert!(worker::run_once(&broker.app).await.is_err());
     assert_eq!(broker.objects("files").len(), 1);
     broker.store.faults().clear();
+    // On PostgreSQL the pass that failed has taken the tombstone, for its turn.
+    broker.advance(31);
     broker.sweep().await;
     assert_eq!(broker.objects("files"), []);
     let id = crate::stage::id(&ticket);
@@ -344,8 +346,8 @@ async fn a_row_that_cannot_be_read_keeps_the_worker_from_nothing_else() {
     assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
     broker
         .meddle(&format!(
-            "UPDATE tickets SET policy = '[]' WHERE hex(id) = upper('{}')",
-            key(&unreadable).replace('-', "")
+            "UPDATE tickets SET policy = '[]' WHERE id = {}",
+            broker.database.id(row(&broker, &unreadable).await.id)
         ))
         .await;
     broker.advance(61);

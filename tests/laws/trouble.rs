@@ -84,7 +84,8 @@ async fn while_the_store_is_down_tickets_stay_open_past_their_deadline() {
         outage(&broker, fault);
         broker.advance(24 * 3600 + 301);
         for _ in 0..2 {
-            worker::run_once(&broker.app).await.unwrap();
+            // A 503 is the pass's own trouble, a 403 each object's.
+            let _ = worker::run_once(&broker.app).await;
             for ticket in [&full, &empty] {
                 let row = row(&broker, ticket).await;
                 assert_eq!(row.state, State::Open, "{:?}", row.note);

@@ -5,7 +5,7 @@ use crate::domain::books::Books;
 use crate::domain::event::Event;
 use crate::domain::name::Id;
 use crate::domain::problem::{Code, Problem};
-use crate::domain::ticket::{State, Ticket};
+use crate::domain::ticket::{AFTER_TROUBLE, State, Ticket};
 use crate::domain::time::{Seconds, Timestamp};
 
 /// What became of a request to end a ticket.
@@ -35,10 +35,25 @@ pub fn reject(books: &mut Books, now: Timestamp, id: Id, epoch: u32, problem: &P
 
 /// Nothing arrived: attempt `epoch`, past the grace, closes its ticket.
 pub fn expire(books: &mut Books, now: Timestamp, id: Id, epoch: u32) -> Ended {
+    expire_because(books, now, id, epoch, "nothing arrived")
+}
+
+/// What arrived cannot be read, though the store lets other objects be read: attempt
+/// `epoch`, past help, closes its ticket.
+pub fn expire_unreadable(books: &mut Books, now: Timestamp, id: Id, epoch: u32) -> Ended {
+    match books.ticket(id) {
+        Some(t) if t.state == State::Open && !t.is_past_help(now) => {
+            Ended::Otherwise(Box::new(t.clone()))
+        }
+        _ => expire_because(books, now, id, epoch, "nothing that can be read arrived"),
+    }
+}
+
+fn expire_because(books: &mut Books, now: Timestamp, id: Id, epoch: u32, why: &str) -> Ended {
     match books.ticket(id) {
         None => Ended::Unknown,
         Some(t) if t.state == State::Open && t.epoch == epoch && t.is_past_grace(now) => {
-            let detail = format!("nothing arrived until {}", t.expires_at);
+            let detail = format!("{why} until {}", t.expires_at);
             let problem = Problem::new(Code::TicketExpired, detail);
             end_ticket(books, id, State::Expired, &problem, now)
         }
@@ -71,6 +86,20 @@ pub fn look_later(books: &mut Books, now: Timestamp, id: Id, epoch: u32, note: &
         books.change_ticket(id, |t| {
             t.checks += 1;
             t.next_check_at = Some(t.next_look(now));
+            t.note = Some(note.to_owned());
+        });
+    }
+}
+
+/// Store or database were in trouble, which is not the ticket's: it is looked at again soon,
+/// and its own pauses do not grow.
+pub fn look_soon(books: &mut Books, now: Timestamp, id: Id, epoch: u32, note: &str) {
+    if books
+        .ticket(id)
+        .is_some_and(|t| t.state == State::Open && t.epoch == epoch)
+    {
+        books.change_ticket(id, |t| {
+            t.next_check_at = Some(now.plus(AFTER_TROUBLE));
             t.note = Some(note.to_owned());
         });
     }

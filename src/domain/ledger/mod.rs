@@ -10,15 +10,20 @@ mod attempt;
 mod end;
 mod files;
 mod mint;
+mod outbox;
 #[cfg(test)]
 mod tests;
 
 pub use attempt::{
     Began, Commit, Committed, begin, commit, note_multipart, note_promotion, release, renew, touch,
 };
-pub use end::{Ended, cancel, clean_later, cleaned, expire, look_later, purge_later, reject};
+pub use end::{
+    Ended, cancel, clean_later, cleaned, expire, expire_unreadable, look_later, look_soon,
+    purge_later, reject,
+};
 pub use files::{Claim, Claimed, claim, delete, end_unclaimed};
 pub use mint::{Mint, MintFile, Minted, mint};
+pub use outbox::{Replayed, Room, replay, settle, take};
 
 use super::books::{Account, Books, Usage, counted};
 use super::event::Event;

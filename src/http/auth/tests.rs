@@ -469,6 +469,7 @@ fn the_memory_is_bounded_and_keeps_what_is_in_use() {
             nbf: None,
         },
         caller,
+        by: Signer::File,
     };
     let print = |n: u32| <[u8; 32]>::from(Sha256::digest(n.to_be_bytes()));
     let mut memory = Memory::default();
@@ -484,5 +485,5 @@ fn the_memory_is_bounded_and_keeps_what_is_in_use() {
 #[test]
 fn a_verifier_does_not_print_its_keys() {
     let printed = format!("{:?}", Verifier::new(settings()).unwrap());
-    assert_eq!(printed, "Verifier { keys: [HS256], .. }");
+    assert_eq!(printed, "Verifier { keys: [HS256], jwks: None, .. }");
 }

@@ -2,6 +2,7 @@
 
 mod claims;
 mod files;
+pub mod notifications;
 mod slots;
 mod tickets;
 

@@ -67,9 +67,11 @@ async fn view(
     let (entries, bytes) = look::usage(&shared.app, caller, slot, reference).await?;
     let max_entries = policy.token.max_entries.unwrap_or(policy.max_entries);
     let quota = policy.token.quota.or(policy.quota);
+    let (extensions, types) = policy.accept.known_hints();
     Ok(json!({
         "name": slot.name,
         "accept": policy.accept,
+        "accepted": {"extensions": extensions, "types": types},
         "max_file_size": policy.max_file_size,
         "max_entries": max_entries,
         "on_full": policy.on_full,

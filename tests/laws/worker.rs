@@ -1,0 +1,307 @@
+//! The worker: what it does in an outage, what it forgets, and how every ticket ends.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use putgate::devstore::{Fault, Op};
+use putgate::domain::problem::Code;
+use putgate::domain::ticket::State;
+use putgate::flow::sweep::{Swept, walk};
+use putgate::store::Bucket;
+use putgate::worker;
+use serde_json::{Value, json};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
+
+use crate::common::{HTML, TestBroker, png};
+use crate::stage::{WIDE, assert_settled, key, outage, row, state};
+
+/// Tickets with their bytes in staging.
+async fn full_tickets(broker: &TestBroker, count: u32) -> Vec<Value> {
+    let token = broker.token("7");
+    let mut tickets = Vec::new();
+    for seed in 0..count {
+        let ticket = broker.mint(&token, "pictures", "a.png", &png(seed)).await;
+        assert_eq!(broker.put(&ticket, &png(seed)).await, 200);
+        tickets.push(ticket);
+    }
+    tickets
+}
+
+/// The staging objects that were asked for.
+fn asked(broker: &TestBroker) -> BTreeSet<String> {
+    let log = broker.store.faults().log();
+    let reads = log.into_iter().filter(|(op, ..)| *op == Op::GetObject);
+    reads.map(|(_, _, key)| key).collect()
+}
+
+/// Waits for what the worker does by itself.
+async fn until(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !is_true().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(30), wait).await;
+    assert!(waited.is_ok(), "in vain: {what}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn in_an_outage_a_pass_asks_for_a_few_and_leaves_the_rest_due() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let tickets = full_tickets(&broker, 40).await;
+    outage(&broker, Fault::ErrorBefore(503));
+    broker.advance(61);
+    let trouble = worker::run_once(&broker.app).await.unwrap_err();
+    assert_eq!(trouble.code, Code::StorageUnavailable);
+    assert!(asked(&broker).len() < 20, "{} of 40", asked(&broker).len());
+    let due = broker.app.db.due_tickets(broker.app.db.now(), 100).await;
+    assert!(due.unwrap().len() > 20, "they keep their turn");
+    for ticket in &tickets {
+        assert_eq!(
+            row(&broker, ticket).await.checks,
+            0,
+            "the trouble is not theirs"
+        );
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_minutes_without_a_store_lose_nothing() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let full = full_tickets(&broker, 12).await;
+    let bad = broker.mint(&token, "pictures", "b.png", HTML).await;
+    assert_eq!(broker.put(&bad, HTML).await, 200);
+    let empty = broker.mint(&token, "pictures", "c.png", &png(1)).await;
+    let deleted = broker.upload(&token, "pictures", "d.png", &png(99)).await;
+    let path = format!("/v1/files/{}", key(&deleted.body));
+    assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
+    outage(&broker, Fault::ErrorBefore(503));
+    for _ in 0..10 {
+        broker.advance(60);
+        assert!(worker::run_once(&broker.app).await.is_err());
+        assert!(worker::walk_once(&broker.app).await.is_err());
+    }
+    for ticket in full.iter().chain([&bad, &empty]) {
+        assert_eq!(state(&broker, ticket).await, State::Open);
+    }
+    broker.store.faults().clear();
+    // Whoever was asked for in vain is looked at again within a minute.
+    broker.advance(61);
+    broker.sweep().await;
+    for (seed, ticket) in full.iter().enumerate() {
+        let bytes = png(u32::try_from(seed).unwrap());
+        assert_eq!(assert_settled(&broker, ticket).await, Some(bytes));
+    }
+    assert_eq!(state(&broker, &bad).await, State::Rejected);
+    assert_eq!(state(&broker, &empty).await, State::Open);
+    broker.advance(300);
+    broker.sweep().await;
+    assert_eq!(
+        broker.objects("files").len(),
+        full.len(),
+        "the deleted one is gone"
+    );
+    broker.assert_lawful().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_is_away_one_probe_asks_and_then_all_go_on() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let tickets = full_tickets(&broker, 40).await;
+    broker.advance(61);
+    outage(&broker, Fault::ErrorBefore(503));
+    let work = tokio::spawn(worker::run(Arc::clone(&broker.app)));
+    // Three tries of the SDK each: the walks' first pages, and then the probe.
+    let lists = || broker.store.faults().count(Op::ListObjects);
+    until("a probe", async || lists() >= 12).await;
+    let before = asked(&broker);
+    assert!(before.len() < 20, "{} of 40", before.len());
+    let seen = lists();
+    until("another probe", async || lists() >= seen + 3).await;
+    assert_eq!(asked(&broker), before, "no pass runs meanwhile");
+    broker.store.faults().clear();
+    // Those that were asked for wait a minute by the clock that stands still here.
+    until("the rest is committed", async || {
+        broker.objects("files").len() >= tickets.len() - before.len()
+    })
+    .await;
+    broker.app.stop();
+    work.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_locked_database_loses_nothing() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let tickets = full_tickets(&broker, 2).await;
+    broker.advance(61);
+    let mut other = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(broker.dir().join("putgate.db"))
+        .connect()
+        .await
+        .unwrap();
+    sqlx::query("BEGIN IMMEDIATE")
+        .execute(&mut other)
+        .await
+        .unwrap();
+    let trouble = worker::run_once(&broker.app).await.unwrap_err();
+    assert_eq!(trouble.code, Code::DatabaseUnavailable);
+    sqlx::query("ROLLBACK").execute(&mut other).await.unwrap();
+    other.close().await.unwrap();
+    broker.advance(61);
+    broker.sweep().await;
+    for ticket in &tickets {
+        assert_eq!(state(&broker, ticket).await, State::Committed);
+    }
+    broker.assert_lawful().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_nobody_may_read_ends_its_ticket_a_day_late_and_no_other() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let tickets = full_tickets(&broker, 1).await;
+    let ticket = &tickets[0];
+    let refused = || {
+        let faults = broker.store.faults();
+        faults.next_on(Op::GetObject, "staging", Fault::ErrorBefore(403));
+    };
+    broker.advance(24 * 3600 + 301);
+    refused();
+    worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(
+        state(&broker, ticket).await,
+        State::Open,
+        "a day for a human"
+    );
+    broker.advance(24 * 3600);
+    // A lost permission: nothing can be read, whatever was written.
+    outage(&broker, Fault::ErrorBefore(403));
+    worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(state(&broker, ticket).await, State::Open);
+    broker.store.faults().clear();
+    // A key that encrypts and no longer decrypts, or a bucket that cannot be written.
+    for op in [Op::GetObject, Op::PutObject] {
+        broker.advance(3600);
+        refused();
+        // The probe's read is the second one, its write the only one.
+        let nth = if op == Op::GetObject { 2 } else { 1 };
+        broker.store.faults().nth(op, nth, Fault::ErrorBefore(403));
+        worker::run_once(&broker.app).await.unwrap();
+        assert_eq!(state(&broker, ticket).await, State::Open, "{op:?}");
+        broker.store.faults().clear();
+    }
+    broker.advance(3600);
+    refused();
+    worker::run_once(&broker.app).await.unwrap();
+    let ended = row(&broker, ticket).await;
+    assert_eq!(ended.state, State::Expired, "{:?}", ended.note);
+    assert!(
+        ended
+            .problem
+            .unwrap()
+            .detail
+            .contains("nothing that can be read")
+    );
+    let answer = broker.complete(&broker.token("7"), ticket).await;
+    assert_eq!(answer.status, 410, "{answer:?}");
+    assert_eq!(assert_settled(&broker, ticket).await, None);
+    assert_eq!(broker.objects("staging"), [], "the probes are gone too");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_staging_walk_goes_to_the_end_however_long_the_listing_is() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    for n in 0..2100 {
+        // Before every id in the listing's order, and nobody's.
+        let key = format!("0-{n:05}");
+        broker
+            .store
+            .write("staging", &key, b"x", "text/plain")
+            .unwrap();
+    }
+    let ticket = broker.mint(&token, "pictures", "a.png", &png(1)).await;
+    let path = format!("/v1/tickets/{}", key(&ticket));
+    assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
+    worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(broker.put(&ticket, &png(1)).await, 200, "its URL lives on");
+    for (more, deleted) in [(true, 0), (true, 0), (false, 1), (true, 0)] {
+        let mut swept = Swept::default();
+        let goes_on = walk(&broker.app, Bucket::Staging, false, &mut swept).await;
+        assert_eq!((goes_on.unwrap(), swept.deleted.len()), (more, deleted));
+        assert!(swept.unknown.len() <= 1000);
+    }
+    assert_eq!(broker.objects("staging").len(), 2100);
+}
+
+async fn rows(broker: &TestBroker, table: &str) -> i64 {
+    let mut connection = sqlx::sqlite::SqliteConnectOptions::new()
+        .filename(broker.dir().join("putgate.db"))
+        .read_only(true)
+        .connect()
+        .await
+        .unwrap();
+    let sql = AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+    sqlx::query_scalar(sql)
+        .fetch_one(&mut connection)
+        .await
+        .unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rows_are_forgotten_after_their_time_even_while_the_store_is_away() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let body = json!({"slot": "pictures", "files": [{"name": "a.png", "size": png(1).len()}]});
+    let request = axum::http::Request::post("/v1/tickets")
+        .header("authorization", format!("Bearer {token}"))
+        .header("content-type", "application/json")
+        .header("idempotency-key", "once")
+        .body(axum::body::Body::from(body.to_string()))
+        .unwrap();
+    assert_eq!(broker.send(request).await.status, 201);
+    let kept = broker
+        .upload(&broker.token("8"), "pictures", "b.png", &png(2))
+        .await;
+    let gone = broker
+        .upload(&broker.token("9"), "any", "c.png", &png(3))
+        .await;
+    let path = format!("/v1/files/{}", key(&gone.body));
+    let nine = broker.token("9");
+    assert_eq!(broker.call("DELETE", &path, &nine, None).await.status, 204);
+    broker.advance(25 * 3600);
+    broker.sweep().await;
+    assert_eq!(rows(&broker, "tickets").await, 3);
+    assert_eq!(rows(&broker, "idempotency").await, 0, "a day is enough");
+    // Everything of 7 and 9 has ended; what is left is what 8 holds.
+    let accounts = broker.app.db.accounts("", 100).await.unwrap();
+    assert!(!accounts.is_empty());
+    assert!(
+        accounts.iter().all(|held| held.usage.files == 1),
+        "{accounts:?}"
+    );
+    broker
+        .meddle(
+            "UPDATE events SET state = 'delivered', settled_at = created_at, next_try_at = NULL \
+             WHERE seq = 1",
+        )
+        .await;
+    broker.advance(30 * 24 * 3600 + 1);
+    outage(&broker, Fault::ErrorBefore(503));
+    assert!(worker::walk_once(&broker.app).await.is_err());
+    assert_eq!(rows(&broker, "tickets").await, 0);
+    assert_eq!(
+        rows(&broker, "events").await,
+        1,
+        "file.deleted was not delivered yet"
+    );
+    broker.store.faults().clear();
+    let path = format!("/v1/files/{}", key(&kept.body));
+    let eight = broker.token("8");
+    assert_eq!(broker.call("GET", &path, &eight, None).await.status, 200);
+    // An account that was forgotten is one that holds nothing.
+    let fresh = broker.token("9");
+    broker.mint(&fresh, "any", "d.png", &png(4)).await;
+    broker.assert_lawful().await;
+}
