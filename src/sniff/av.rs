@@ -15,7 +15,7 @@ pub fn look(sample: &Sample) -> Option<Finding> {
         [b'R', b'I', b'F', b'X', ..] => riff(sample, Order::Big),
         [b'O', b'g', b'g', b'S', ..] => Some(ogg(sample)),
         [0x1A, 0x45, 0xDF, 0xA3, ..] => Some(matroska(sample)),
-        [b'f', b'L', b'a', b'C', ..] => Some(flac(head)),
+        [b'f', b'L', b'a', b'C', ..] => Some(flac(head, sample.size)),
         [
             b'F',
             b'O',
@@ -45,7 +45,9 @@ fn riff(sample: &Sample, order: Order) -> Option<Finding> {
         _ => return None,
     };
     let broken = |why, at: usize| Some(Finding::broken(media_type, why).at(at as u64));
-    let stated = order.u32(head, 4).filter(|len| *len != u32::MAX);
+    // Who writes into a pipe leaves the lengths at nothing, or at all that a number holds.
+    let open = |len: u32| len >= 0x7FFF_F000;
+    let stated = order.u32(head, 4).filter(|len| !open(*len));
     let cut = stated.is_some_and(|len| u64::from(len) + 8 > sample.size);
     let (mut at, mut format, mut truncated) = (12, false, false);
     for index in 0..64 {
@@ -75,7 +77,7 @@ fn riff(sample: &Sample, order: Order) -> Option<Finding> {
             _ => {}
         }
         // Recorders that were switched off leave the length they could not know.
-        truncated = u64::from(len) + at as u64 > sample.size;
+        truncated = !open(len) && u64::from(len) + at as u64 + 8 > sample.size;
         let Some(next) = usize::try_from(len)
             .ok()
             .and_then(|len| (at + 8 + len + (len & 1)).checked_add(0))
@@ -98,16 +100,26 @@ fn riff(sample: &Sample, order: Order) -> Option<Finding> {
 
 /// Audio Interchange File Format, 1.3 and -C.
 fn aiff(sample: &Sample) -> Finding {
+    const NAME: &str = "audio/aiff";
     let head = sample.head;
-    let known = head
-        .get(12..16)
-        .is_some_and(|id| id.iter().all(|byte| (0x20..0x7F).contains(byte)));
-    let fits = be32(head, 16).is_some_and(|len| u64::from(len) + 20 <= sample.size);
-    if known && fits {
-        Finding::of("audio/aiff", Structure)
-    } else {
-        Finding::broken("audio/aiff", "what follows the header is no chunk").at(12)
+    let cut = be32(head, 4).is_none_or(|len| u64::from(len) + 8 > sample.size + 1);
+    let (mut at, mut common) = (12_u64, false);
+    while let Some(chunk) = sample.at(at, 8) {
+        let end = at + 8 + u64::from(be32(chunk, 4).unwrap_or(0));
+        let known = chunk[..4].iter().all(|byte| (0x20..0x7F).contains(byte));
+        common |= chunk.starts_with(b"COMM");
+        if common && (!known || end > sample.size) {
+            break;
+        }
+        if !known || end > sample.size {
+            return Finding::broken(NAME, "what follows the header is no chunk").at(at);
+        }
+        at = end + (end & 1);
     }
+    if !common && at + 8 > sample.size {
+        return Finding::broken(NAME, "there is no common chunk").at(12);
+    }
+    Finding::of(NAME, Structure).flagged(Flag::Truncated, cut)
 }
 
 /// RFC 3533: the first page begins a stream, and its packet names the codec.
@@ -125,6 +137,9 @@ fn ogg(sample: &Sample) -> Finding {
     if version != 0 || !follows || next as u64 > sample.size {
         return Finding::broken("audio/ogg", "the chain of pages is broken").at(next as u64);
     }
+    if next as u64 == sample.size && head.get(5).is_some_and(|kind| kind & 4 == 0) {
+        return Finding::broken("audio/ogg", "no page follows the first").at(next as u64);
+    }
     let video = [
         &b"\x80theora"[..],
         b"BBCD\0",
@@ -140,6 +155,24 @@ fn ogg(sample: &Sample) -> Finding {
         packet.is_some_and(|packet| video.iter().any(|codec| packet.starts_with(codec)))
     });
     Finding::of(if is_video { "video/ogg" } else { "audio/ogg" }, Structure)
+        .flagged(Flag::Truncated, pages_end(head, next) > sample.size)
+}
+
+/// Where the last page ends of those that begin in the head.
+fn pages_end(head: &[u8], mut at: usize) -> u64 {
+    for _ in 0..64 {
+        if !head.get(at..).is_some_and(|rest| rest.starts_with(b"OggS")) {
+            return at.min(head.len()) as u64;
+        }
+        let Some(lacing) = head
+            .get(at + 26)
+            .and_then(|count| head.get(at + 27..at + 27 + usize::from(*count)))
+        else {
+            return at as u64 + 28;
+        };
+        at += 27 + lacing.len() + lacing.iter().map(|len| usize::from(*len)).sum::<usize>();
+    }
+    at as u64
 }
 
 /// What `WebM` allows inside.
@@ -167,7 +200,12 @@ fn matroska(sample: &Sample) -> Finding {
             } else {
                 "video/matroska"
             };
+            let cut = match segment(sample, sample.head.len() - body.len()) {
+                Ok(cut) => cut,
+                Err((why, at)) => return Finding::broken(media_type, why).at(at as u64),
+            };
             Finding::of(media_type, Structure)
+                .flagged(Flag::Truncated, cut)
                 .flagged(Flag::NoVideoSeen, is_webm && !pictures)
                 .flagged(Flag::WebmCodecs, !is_webm && allowed)
         }
@@ -207,6 +245,80 @@ fn document_type<'a>(sample: &Sample<'a>) -> Option<(bool, &'a [u8])> {
         .then_some((false, body))
 }
 
+/// The elements of a segment, in which all of a film is.
+const OF_SEGMENT: [&[u8]; 10] = [
+    &[0x11, 0x4D, 0x9B, 0x74],
+    &[0x15, 0x49, 0xA9, 0x66],
+    TRACKS,
+    CLUSTER,
+    &[0x1C, 0x53, 0xBB, 0x6B],
+    &[0x10, 0x43, 0xA7, 0x70],
+    &[0x12, 0x54, 0xC3, 0x67],
+    &[0x19, 0x41, 0xA4, 0x69],
+    VOID,
+    SUM,
+];
+const TRACKS: &[u8] = &[0x16, 0x54, 0xAE, 0x6B];
+const CLUSTER: &[u8] = &[0x1F, 0x43, 0xB6, 0x75];
+const VOID: &[u8] = &[0xEC];
+const SUM: &[u8] = &[0xBF];
+
+/// Walks from behind the header to the segment and through it, as far as the head goes.
+/// Whether something in it ends behind the file.
+fn segment(sample: &Sample, mut at: usize) -> Result<bool, (&'static str, usize)> {
+    let head = sample.head;
+    let begins = |at: usize, id: &[u8]| head.get(at..).is_some_and(|rest| rest.starts_with(id));
+    while begins(at, VOID) || begins(at, SUM) {
+        let Some((len, start)) = vint(head, at + 1) else {
+            break;
+        };
+        at = start.saturating_add(usize::try_from(len).unwrap_or(usize::MAX));
+    }
+    if at >= head.len() && !sample.is_whole() {
+        return Ok(false);
+    }
+    if !begins(at, &[0x18, 0x53, 0x80, 0x67]) {
+        return Err(("no segment follows the header", at.min(head.len())));
+    }
+    // All ones: the length was not known when it was written.
+    let known = |len: u64, from: usize, to: usize| len != (1 << (7 * (to - from))) - 1;
+    let Some((len, mut next)) = vint(head, at + 4) else {
+        return Ok(sample.is_whole());
+    };
+    let mut cut = known(len, at + 4, next) && len.saturating_add(next as u64) > sample.size;
+    let mut tracks = false;
+    for index in 0..64 {
+        if next >= head.len() {
+            break;
+        }
+        let Some(id) = OF_SEGMENT.into_iter().find(|id| begins(next, id)) else {
+            let partial = OF_SEGMENT
+                .iter()
+                .any(|id| id.starts_with(&head[next..]));
+            return match index {
+                _ if partial => Ok(true),
+                0 => Err(("what follows the segment's header is none of Matroska's", next)),
+                _ => Ok(cut),
+            };
+        };
+        tracks |= id == TRACKS || id == CLUSTER;
+        let from = next + id.len();
+        let Some((len, start)) = vint(head, from) else {
+            return Ok(sample.is_whole());
+        };
+        if !known(len, from, start) {
+            return Ok(cut);
+        }
+        let end = len.saturating_add(start as u64);
+        cut |= end > sample.size;
+        next = usize::try_from(end).unwrap_or(usize::MAX);
+    }
+    if sample.is_whole() && next == head.len() && !tracks {
+        return Err(("the segment has no tracks", at));
+    }
+    Ok(cut)
+}
+
 /// A variable-length number and where it ends.
 fn vint(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     let first = *bytes.get(at)?;
@@ -219,26 +331,57 @@ fn vint(bytes: &[u8], at: usize) -> Option<(u64, usize)> {
     (len <= 8).then_some((value, at + len))
 }
 
-/// RFC 9639 §8: the first block is stream information of 34 bytes, and a known one or a
-/// frame follows.
-pub fn flac(head: &[u8]) -> Finding {
-    let broken = |why| Finding::broken("audio/flac", why);
-    let Some(block) = be32(head, 4).filter(|block| block & 0x7FFF_FFFF == 34) else {
-        return broken("the first block is not the stream's information").at(4);
-    };
-    let follows = match head.get(42) {
-        None => true,
-        // The last block: frames follow, or padding.
-        Some(first) if block >> 31 == 1 => matches!(first, 0xFF | 0),
-        Some(kind) => kind & 0x7F <= 126,
-    };
-    let [a, b, c] = take(head, 18).unwrap_or([0xFF; 3]);
-    let rate = u32::from_be_bytes([0, a, b, c]) >> 4;
-    if follows && (head.len() < 22 || rate > 0) {
-        Finding::of("audio/flac", Structure)
-    } else {
-        broken("the stream's information is none of FLAC's").at(18)
+/// RFC 9639 §8: blocks of metadata, the first of them stream information of 34 bytes, and
+/// frames behind the last. `size`: how much there is of it all.
+pub fn flac(head: &[u8], size: u64) -> Finding {
+    const NAME: &str = "audio/flac";
+    let broken = |why, at: usize| Finding::broken(NAME, why).at(at as u64);
+    if be32(head, 4).is_none_or(|block| block & 0x7FFF_FFFF != 34) {
+        return broken("the first block is not the stream's information", 4);
     }
+    let [a, b, c, d] = take(head, 18).unwrap_or_default();
+    let rate = u32::from_be_bytes([0, a, b, c]) >> 4;
+    // Blocks of sound have sixteen samples at least, and a sample four bits.
+    let blocks = super::bytes::be16(head, 8).zip(super::bytes::be16(head, 10));
+    let sane = blocks.is_some_and(|(low, high)| low <= high && high >= 16);
+    let depth = (u16::from_be_bytes([c, d]) >> 4 & 0x1F) + 1;
+    if rate == 0 || !sane || depth < 4 {
+        return broken("the stream's information is none of FLAC's", 8);
+    }
+    let mut at = 4;
+    let mut last = false;
+    while !last {
+        let Some(block) = be32(head, at) else {
+            let cut = at as u64 + 4 > size;
+            return Finding::of(NAME, Structure).flagged(Flag::Truncated, cut);
+        };
+        let kind = block >> 24 & 0x7F;
+        if kind == 127 || (kind == 0 && at > 4) {
+            return broken("a block is of no known kind", at);
+        }
+        last = block >> 31 == 1;
+        at += 4 + (block & 0xFF_FFFF) as usize;
+        if at as u64 > size {
+            return broken("a block is longer than the file", at.min(head.len()));
+        }
+    }
+    match head.get(at..) {
+        // Frames, or padding.
+        Some([0xFF, second, ..]) if second & 0xFC != 0xF8 => {
+            broken("no frame follows the blocks", at)
+        }
+        Some([first, ..]) if !matches!(first, 0xFF | 0) => {
+            broken("no frame follows the blocks", at)
+        }
+        _ => Finding::of(NAME, Structure)
+            // A frame's header, a sub-frame and a sum; a stream of no samples has none.
+            .flagged(Flag::Truncated, at as u64 + 11 > size && samples(head) > 0),
+    }
+}
+
+/// How many samples the stream says it has; zero: it does not say.
+fn samples(head: &[u8]) -> u64 {
+    super::bytes::be64(head, 18).unwrap_or(0) & 0xF_FFFF_FFFF
 }
 
 #[cfg(test)]

@@ -54,7 +54,7 @@ fn content<'a>(bytes: &'a [u8], of: &Atom) -> &'a [u8] {
 pub fn look(sample: &Sample) -> Option<Finding> {
     let head = sample.head;
     if head.starts_with(b"\0\0\0\x0C") && head.get(8..12) == Some(b"\r\n\x87\n") {
-        return borrowed(head);
+        return borrowed(sample);
     }
     match head.get(4..8)? {
         b"ftyp" => typed(sample, 0),
@@ -65,7 +65,8 @@ pub fn look(sample: &Sample) -> Option<Finding> {
 }
 
 /// JPEG 2000 and JPEG XL: a signature box, then the brand.
-fn borrowed(head: &[u8]) -> Option<Finding> {
+fn borrowed(sample: &Sample) -> Option<Finding> {
+    let head = sample.head;
     match (head.get(4..8)?, head.get(16..24)) {
         (b"jP  " | b"jP\x1A\x1A", Some([b'f', b't', b'y', b'p', brand @ ..])) => {
             let media_type = match brand {
@@ -73,11 +74,33 @@ fn borrowed(head: &[u8]) -> Option<Finding> {
                 b"mjp2" => "video/mj2",
                 _ => "image/jp2",
             };
-            Some(Finding::of(media_type, Structure))
+            Some(held_in_boxes(sample, media_type, &[b"jp2c", b"mdat", b"jpch"]))
         }
-        (b"JXL ", Some(b"ftypjxl ")) => Some(Finding::of("image/jxl", Structure)),
+        (b"JXL ", Some(b"ftypjxl ")) => {
+            Some(held_in_boxes(sample, "image/jxl", &[b"jxlc", b"jxlp"]))
+        }
         _ => Some(Finding::broken("image/jp2", "no brand follows the signature").at(12)),
     }
+}
+
+/// What stands behind the brand: boxes with the picture in one of them.
+fn held_in_boxes(sample: &Sample, media_type: &'static str, picture: &[&[u8; 4]]) -> Finding {
+    let head = sample.head;
+    let mut end = 12_u64;
+    let (mut found, mut picture_in) = (0, false);
+    for one in atoms(head, 12, sample.size).take(256) {
+        if !is_box(&one) {
+            return Finding::broken(media_type, "what follows a box is none").at(end);
+        }
+        end = one.end;
+        found += 1;
+        picture_in |= picture.iter().any(|kind| one.kind == **kind);
+    }
+    if found < 2 || (!picture_in && end + 8 > sample.size) {
+        return Finding::broken(media_type, "there is no picture in its boxes").at(end.min(sample.size));
+    }
+    let rest = end < sample.size && sample.is_whole() && end + 8 > sample.size;
+    Finding::of(media_type, Structure).flagged(Flag::Truncated, end > sample.size || rest)
 }
 
 /// `QuickTime` from before brands begins with any of its boxes; a fragment of a stream with
@@ -87,7 +110,8 @@ fn untyped(sample: &Sample) -> Option<Finding> {
     let boxes: Vec<Atom> = atoms(head, 0, sample.size).take(16).collect();
     let (first, rest) = boxes.split_first()?;
     // The first four bytes are a length, and no letters of a text.
-    if head[..4].iter().all(u8::is_ascii_graphic) || !rest.iter().take(1).all(is_box) {
+    let letters = head[..4].iter().all(|byte| (0x20..0x7F).contains(byte));
+    if (letters && first.end > sample.size) || !rest.iter().take(1).all(is_box) {
         return None;
     }
     if let Some(brands) = rest.iter().find(|found| &found.kind == b"ftyp") {
@@ -102,8 +126,14 @@ fn untyped(sample: &Sample) -> Option<Finding> {
     let known = [&b"moov"[..], b"mdat", b"moof", b"pnot", b"wide"];
     let sure = boxes.iter().any(|found| known.contains(&&found.kind[..]));
     sure.then(|| {
+        let last = boxes.last().map_or(0, |last| last.end);
+        let index = [&b"moov"[..], b"moof", b"pnot"];
+        let indexed = boxes.iter().any(|found| index.contains(&&found.kind[..]));
+        if last + 8 > sample.size && last <= sample.size && !indexed {
+            return Finding::broken(media_type, "there is no film in its boxes").at(4);
+        }
         Finding::of(media_type, Signature)
-            .flagged(Flag::Truncated, first.end > sample.size)
+            .flagged(Flag::Truncated, last > sample.size)
             .flagged(Flag::NoVideoSeen, !shows_video(sample))
     })
 }
@@ -234,7 +264,7 @@ fn typed(sample: &Sample, at: usize) -> Option<Finding> {
                 )
             }),
         all: last >= sample.size || sample.is_whole(),
-        truncated: last > sample.size,
+        truncated: last > sample.size || (last < sample.size && sample.size - last < 8),
     };
     let codec = boxes
         .iter()

@@ -191,3 +191,30 @@ pub fn inflate(bytes: &[u8], max: usize, zlib: bool) -> Option<(Vec<u8>, bool)> 
         _ => None,
     }
 }
+
+/// How far a deflate stream unpacks, up to about `most` bytes, and how many bytes it took when
+/// it came to its end. `None` when it is no deflate stream.
+pub fn inflated_len(bytes: &[u8], most: usize) -> Option<(usize, Option<usize>)> {
+    use miniz_oxide::inflate::TINFLStatus;
+    use miniz_oxide::inflate::core::inflate_flags::TINFL_FLAG_HAS_MORE_INPUT;
+    use miniz_oxide::inflate::core::{DecompressorOxide, decompress};
+    let mut state = Box::<DecompressorOxide>::default();
+    // What was unpacked is of no interest, so its window is written over and over.
+    let mut window = vec![0; 32 * 1024];
+    let (mut read, mut len) = (0, 0_usize);
+    while len < most {
+        let at = len % window.len();
+        let rest = bytes.get(read..).unwrap_or_default();
+        let (status, used, out) =
+            decompress(&mut state, rest, &mut window, at, TINFL_FLAG_HAS_MORE_INPUT);
+        read += used;
+        len += out;
+        match status {
+            TINFLStatus::Done => return Some((len, Some(read))),
+            TINFLStatus::HasMoreOutput => {}
+            TINFLStatus::NeedsMoreInput => break,
+            _ => return None,
+        }
+    }
+    Some((len, None))
+}

@@ -47,9 +47,10 @@ fn wrapped(sample: &Sample, media_type: &'static str, header: u64) -> Finding {
     let head = sample.head;
     let (len, tables) = (be32(head, 8).map(u64::from), be16(head, 12));
     match (len, tables) {
-        (Some(len), Some(1..)) if len >= header => {
-            Finding::of(media_type, Structure).flagged(Flag::Truncated, len > sample.size)
+        (Some(len), Some(1..)) if len > sample.size => {
+            Finding::broken(media_type, "it is longer than the file").at(8)
         }
+        (Some(len), Some(1..)) if len >= header => Finding::of(media_type, Structure),
         _ => Finding::broken(media_type, "the header is none of WOFF's").at(8),
     }
 }

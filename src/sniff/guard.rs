@@ -47,9 +47,9 @@ pub fn guarded(sample: &Sample, finding: Finding) -> Finding {
         let broken = Finding::broken(media_type, "a program follows its beginning");
         return broken.flagged(Flag::ProgramInside, true).at(at as u64);
     }
-    if (is_picture || media_type == "application/pdf")
+    if !is_package
         && finding.malformed.is_none()
-        && let Some(at) = archive(sample, !is_picture)
+        && let Some(at) = archive(sample, media_type == "application/pdf")
     {
         let broken = Finding::broken(media_type, "a ZIP archive is hidden behind it");
         return broken.flagged(Flag::Polyglot, true).at(at);
@@ -146,7 +146,81 @@ pub fn runs(text: &[u8]) -> bool {
         b"attributename=\"xlink:href",
         b"&#60;s",
     ];
-    marks.iter().any(|mark| contains(text, mark)) || has_handler(text)
+    marks.iter().any(|mark| contains(text, mark)) || has_handler(text) || leads_to_script(text)
+}
+
+/// Whether an attribute's value is a script's address, as a browser reads it: with character
+/// references resolved, and without blanks. A picture that an SVG *uses* is part of it, so
+/// that must not be inline; an address that is an entity of the file's own cannot be read.
+fn leads_to_script(text: &[u8]) -> bool {
+    memchr_iter(b'=', text).any(|at| {
+        let value = text[at + 1..].trim_ascii_start();
+        let [quote @ (b'"' | b'\''), value @ ..] = value else {
+            return false;
+        };
+        // Most values are not worth the resolving.
+        let begins = value.first().is_some_and(|byte| {
+            byte.is_ascii_whitespace() || byte.is_ascii_control() || b"&jJvVdD".contains(byte)
+        });
+        if !begins {
+            return false;
+        }
+        let value = value.split(|byte| byte == quote).next().unwrap_or_default();
+        let before = text[..at].trim_ascii_end();
+        let is_link = before.len() >= 4 && before[before.len() - 4..].eq_ignore_ascii_case(b"href");
+        let Some(address) = resolved(value) else {
+            return is_link;
+        };
+        let used = || {
+            let open = memchr::memrchr(b'<', before).unwrap_or(0);
+            starts(&before[open..], b"<use") || starts(&before[open..], b"<feimage")
+        };
+        starts(&address, b"javascript:")
+            || starts(&address, b"vbscript:")
+            || is_link && starts(&address, b"data:") && used()
+    })
+}
+
+/// The first letters of an attribute's value without blanks; `None` when they hang on an
+/// entity that the file declares.
+fn resolved(value: &[u8]) -> Option<Vec<u8>> {
+    let mut out = Vec::with_capacity(16);
+    let mut rest = &value[..value.len().min(256)];
+    while let Some((&first, tail)) = rest.split_first() {
+        if out.len() >= 16 {
+            break;
+        }
+        rest = tail;
+        if first != b'&' {
+            if !first.is_ascii_whitespace() && !first.is_ascii_control() {
+                out.push(first);
+            }
+            continue;
+        }
+        let end = tail.iter().position(|byte| *byte == b';')?;
+        let name = std::str::from_utf8(&tail[..end]).ok()?;
+        rest = &tail[end + 1..];
+        let number = match name.as_bytes() {
+            [b'#', b'x' | b'X', ..] => u32::from_str_radix(&name[2..], 16).ok()?,
+            [b'#', ..] => name[1..].parse().ok()?,
+            _ => match name {
+                "amp" => 38,
+                "lt" => 60,
+                "gt" => 62,
+                "quot" => 34,
+                "apos" => 39,
+                "Tab" | "NewLine" => 10,
+                "colon" => 58,
+                _ => return None,
+            },
+        };
+        if let Ok(byte @ 0x21..0x7F) = u8::try_from(number) {
+            out.push(byte);
+        } else if number > 0x20 {
+            out.push(0xFF);
+        }
+    }
+    Some(out)
 }
 
 /// An attribute like `onload=` behind a blank, a quote or a slash.

@@ -1,7 +1,7 @@
 //! Raster images. Each walks far enough that the first bytes of a picture in front of
 //! something else do not pass. PNG, GIF, WebP, BMP and icons; JPEG and TIFF are in `photo`.
 
-use super::bytes::{Sample, be32, crc32, inflate, is_text_byte, le16, le32, take};
+use super::bytes::{Sample, be32, contains, crc32, inflate, is_text_byte, le16, le32, take};
 use super::photo;
 use crate::domain::verdict::Confidence::{Signature, Structure};
 use crate::domain::verdict::{Finding, Flag};
@@ -98,6 +98,9 @@ fn png(sample: &Sample) -> Walk {
         return Err(Fault(why, 24));
     }
     let size = nonzero(be32(head, 16), be32(head, 20)).ok_or(Fault("a dimension is zero", 16))?;
+    if size.0.max(size.1) > i32::MAX.cast_unsigned() {
+        return Err(Fault("a dimension is larger than PNG allows", 16));
+    }
     let mut seen = Seen {
         size: Some(size),
         ..Seen::default()
@@ -151,6 +154,10 @@ fn gif(sample: &Sample) -> Walk {
     let flags = *head
         .get(10)
         .ok_or(Fault("the screen descriptor is cut", 6))?;
+    // As a width it is one in thousands; as a script's first comment it needs its end.
+    if head.get(6..8) == Some(b"/*") && contains(head, b"*/") {
+        return Err(Fault("its dimensions hide script", 6));
+    }
     let mut at = 13 + table_len(flags);
     let mut seen = Seen {
         size: nonzero(wide.map(u32::from), high.map(u32::from)),
@@ -269,12 +276,14 @@ fn webp(sample: &Sample) -> Walk {
     if size.is_none() {
         return Err(Fault("the first chunk is none of WebP's", 12));
     }
+    if u64::from(riff.max(len)) + 8 > sample.size {
+        return Err(Fault("it states more bytes than there are", 4));
+    }
     let extended = head.get(12..16) == Some(b"VP8X");
     Ok(Seen {
         size,
-        truncated: u64::from(riff.max(len)) + 8 > sample.size,
         animated: extended && head.get(20).is_some_and(|flags| flags & 2 != 0),
-        needs: None,
+        ..Seen::default()
     })
 }
 
@@ -308,10 +317,14 @@ fn bmp(sample: &Sample) -> Option<Seen> {
     let size = nonzero(Some(width), Some(height)).filter(|_| sane)?;
     let row = (u64::from(width) * u64::from(depth)).div_ceil(32) * 4;
     let plain = matches!(packed, 0 | 3);
+    let bytes = if plain {
+        row.saturating_mul(u64::from(height))
+    } else {
+        u64::from(le32(head, 34).unwrap_or(0))
+    };
     (width <= i32::MAX.cast_unsigned()).then(|| Seen {
         size: Some(size),
-        truncated: plain
-            && pixels.saturating_add(row.saturating_mul(u64::from(height))) > sample.size,
+        truncated: pixels.saturating_add(bytes) > sample.size,
         ..Seen::default()
     })
 }

@@ -4,9 +4,11 @@
 //! also with "this is broken", so that no weaker rule gets a second look at them.
 
 mod av;
+mod blocks;
 mod bmff;
 mod bytes;
 mod document;
+mod extent;
 mod font;
 mod guard;
 mod image;
@@ -48,12 +50,13 @@ pub struct Piece<'a> {
 
 /// The order matters where a signature is a few letters that a text may begin with too:
 /// those looks answer only when the structure behind holds, and text comes after them.
-const LOOKS: [fn(&Sample) -> Option<Finding>; 11] = [
+const LOOKS: [fn(&Sample) -> Option<Finding>; 12] = [
     image::look,
     bmff::look,
     zip::look,
     ole::look,
     av::look,
+    blocks::look,
     mpeg::look,
     document::look,
     font::look,
@@ -123,7 +126,8 @@ pub fn sniff(head: &[u8], more: &[Piece], size: u64) -> Finding {
         .into_iter()
         .find_map(|look| look(&sample))
         .unwrap_or_default();
-    shown(&sample, guard::guarded(&sample, finding))
+    let finding = extent::held(&sample, guard::guarded(&sample, finding));
+    shown(&sample, finding)
 }
 
 /// With the bytes at the offset that the finding rests on.

@@ -80,7 +80,10 @@ fn tagged(sample: &Sample) -> Option<Finding> {
     };
     let begun = &rest[padding..];
     let other = match begun {
-        [b'f', b'L', b'a', b'C', ..] => Some(av::flac(begun)),
+        [b'f', b'L', b'a', b'C', ..] => Some(av::flac(
+            begun,
+            sample.size.saturating_sub(at + padding as u64),
+        )),
         [b'M', b'A', b'C', b' ', ..] => Some(Finding::of("audio/x-ape", Signature)),
         [b'M', b'P', b'+', ..] | [b'M', b'P', b'C', b'K', ..] => {
             Some(Finding::of("audio/x-musepack", Signature))
@@ -126,7 +129,7 @@ fn sound(bytes: &[u8], start: usize, sample: &Sample, frames: usize) -> Option<F
         if at + 8 > bytes.len() {
             // A cut last frame is forgiven, and what was not read is not held against it.
             let whole = at == bytes.len() && seen >= 1;
-            let enough = whole || seen >= 2 || !sample.is_whole();
+            let enough = whole || seen >= 2 && sample.size >= 1024 || !sample.is_whole();
             return (enough && frames <= 3).then(|| Finding::of(media_type, Structure));
         }
         // The first frame may be another encoder's notice, of its own bit rate.

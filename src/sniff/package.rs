@@ -51,9 +51,9 @@ const WITH_MACROS: [(&str, &str); 8] = [
 ];
 
 /// Programs, which no document has among its members.
-const PROGRAMS: [&[u8]; 17] = [
+const PROGRAMS: [&[u8]; 18] = [
     b".exe", b".dll", b".scr", b".bat", b".cmd", b".vbs", b".vbe", b".ps1", b".hta", b".jse",
-    b".wsf", b".msi", b".lnk", b".jar", b".php", b".phar", b".elf",
+    b".wsf", b".msi", b".lnk", b".jar", b".php", b".phar", b".elf", b".class",
 ];
 
 /// What the members' names tell.
@@ -77,6 +77,7 @@ pub struct Members {
     slides: bool,
     macros: bool,
     program: bool,
+    script: bool,
     container: bool,
     open_document: bool,
     manifest: bool,
@@ -99,6 +100,7 @@ impl Members {
         self.slides |= name.is_part("ppt/presentation", ".xml");
         self.macros |= name.ends(b"vbaproject.bin") || name.starts("Basic/");
         self.program |= PROGRAMS.iter().any(|ending| name.ends(ending));
+        self.script |= name.ends(b".js");
         self.container |= name.is("META-INF/container.xml");
         self.open_document |= name.is("content.xml") || name.is("META-INF/manifest.xml");
         self.manifest |= name.is("META-INF/MANIFEST.MF");
@@ -106,7 +108,8 @@ impl Members {
         self.map |= name.is("doc.kml");
         self.encrypted |= member.flags & 1 != 0;
         self.escape |= name.escapes();
-        self.bomb |= u64::from(member.unpacked) > 1_000_000 + 1000 * u64::from(member.packed)
+        self.bomb |= member.unpacked > 1_000_000
+            && u64::from(member.unpacked) > 1000 * u64::from(member.packed)
             && member.unpacked != u32::MAX;
         if name.is("[Content_Types].xml") {
             self.content_types = true;
@@ -131,7 +134,9 @@ impl Members {
             _ if self.map => "application/vnd.google-earth.kmz",
             _ => "application/zip",
         };
-        if self.program && !media::is_archive(named) {
+        // Web pages are made of script, Office's documents are not.
+        let program = self.program || self.script && self.content_types;
+        if program && !media::is_archive(named) {
             "application/zip"
         } else {
             named

@@ -145,9 +145,10 @@ pub fn tiff(sample: &Sample) -> Option<(&'static str, Walk)> {
             }
             Some(read) => Ok(Seen {
                 size: nonzero(read.width, read.height),
-                truncated: read.data >= sample.size,
+                truncated: read.data >= sample.size || read.end > sample.size,
                 ..Seen::default()
             }),
+            None if sample.is_whole() => Err(Fault("the first directory is cut", directory)),
             None => Ok(Seen {
                 needs: Some(directory),
                 ..Seen::default()
@@ -167,6 +168,8 @@ struct Directory {
     /// Where the first strip or tile of pixels is, if there is just one; else where their
     /// list is.
     data: u64,
+    /// Where the directory itself ends.
+    end: u64,
 }
 
 impl Directory {
@@ -178,7 +181,10 @@ impl Directory {
             (u64::from(count), at + 2, 12)
         };
         sample.at(start, step)?;
-        let mut read = Self::default();
+        let mut read = Self {
+            end: start.saturating_add(count.saturating_mul(step as u64)),
+            ..Self::default()
+        };
         for index in 0..count.min(4096) {
             let Some(entry) = sample.at(start + index * step as u64, step) else {
                 break;

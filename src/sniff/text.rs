@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::bytes::{Sample, contains, starts};
+use super::bytes::{Sample, contains, is_text_byte, starts};
 use super::json::{self, Json};
 use super::markup::{self, is_blank, skip_blanks};
 use crate::domain::verdict::Confidence::{Structure, Text};
@@ -54,6 +54,14 @@ fn decode(head: &[u8], whole: bool) -> Option<(Cow<'_, [u8]>, bool)> {
     // What is UTF-8 from end to end is no binary for a stray control character.
     let stray = !legacy && odd * 50 <= end.len() && !end.contains(&0);
     (odd == 0 || stray).then_some((text, legacy))
+}
+
+/// Whether bytes are UTF-8 without a control character; the read may cut a letter.
+pub fn is_clean(bytes: &[u8]) -> bool {
+    is_utf8(bytes, false)
+        && bytes
+            .iter()
+            .all(|byte| *byte >= 0x80 || is_text_byte(*byte))
 }
 
 /// UTF-16; `None` when a unit stands alone that cannot, or the text is of no script at all.
