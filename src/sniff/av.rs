@@ -2,7 +2,7 @@
 
 use memchr::memmem;
 
-use super::bytes::{Order, Sample, be32, take};
+use super::bytes::{Order, Sample, be16, be32, be64, take};
 use crate::domain::verdict::Confidence::Structure;
 use crate::domain::verdict::{Finding, Flag};
 
@@ -200,7 +200,13 @@ fn matroska(sample: &Sample) -> Finding {
             } else {
                 "video/matroska"
             };
-            let cut = match segment(sample, sample.head.len() - body.len()) {
+            // The document type need not be the header's last element.
+            let head = sample.head;
+            let behind = vint(head, 4)
+                .and_then(|(len, start)| start.checked_add(usize::try_from(len).ok()?))
+                .filter(|at| *at <= head.len())
+                .unwrap_or(head.len() - body.len());
+            let cut = match segment(sample, behind) {
                 Ok(cut) => cut,
                 Err((why, at)) => return Finding::broken(media_type, why).at(at as u64),
             };
@@ -292,12 +298,13 @@ fn segment(sample: &Sample, mut at: usize) -> Result<bool, (&'static str, usize)
             break;
         }
         let Some(id) = OF_SEGMENT.into_iter().find(|id| begins(next, id)) else {
-            let partial = OF_SEGMENT
-                .iter()
-                .any(|id| id.starts_with(&head[next..]));
+            let partial = OF_SEGMENT.iter().any(|id| id.starts_with(&head[next..]));
             return match index {
                 _ if partial => Ok(true),
-                0 => Err(("what follows the segment's header is none of Matroska's", next)),
+                // Identifiers of this level are four bytes long, and no letters.
+                _ if index == 0 || head[next] & 0xF0 != 0x10 => {
+                    Err(("what follows in the segment is no element of one", next))
+                }
                 _ => Ok(cut),
             };
         };
@@ -342,7 +349,7 @@ pub fn flac(head: &[u8], size: u64) -> Finding {
     let [a, b, c, d] = take(head, 18).unwrap_or_default();
     let rate = u32::from_be_bytes([0, a, b, c]) >> 4;
     // Blocks of sound have sixteen samples at least, and a sample four bits.
-    let blocks = super::bytes::be16(head, 8).zip(super::bytes::be16(head, 10));
+    let blocks = be16(head, 8).zip(be16(head, 10));
     let sane = blocks.is_some_and(|(low, high)| low <= high && high >= 16);
     let depth = (u16::from_be_bytes([c, d]) >> 4 & 0x1F) + 1;
     if rate == 0 || !sane || depth < 4 {
@@ -381,7 +388,7 @@ pub fn flac(head: &[u8], size: u64) -> Finding {
 
 /// How many samples the stream says it has; zero: it does not say.
 fn samples(head: &[u8]) -> u64 {
-    super::bytes::be64(head, 18).unwrap_or(0) & 0xF_FFFF_FFFF
+    be64(head, 18).unwrap_or(0) & 0xF_FFFF_FFFF
 }
 
 #[cfg(test)]

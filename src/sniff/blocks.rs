@@ -8,7 +8,7 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     let head = sample.head;
     match head {
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => Some(bzip2(sample)),
-        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(zstandard(sample)),
+        [0x28, 0xB5, 0x2F, 0xFD, ..] => Some(zstandard_frames(sample, 0)),
         [0, b'a', b's', b'm', ..] => Some(wasm(sample)),
         [0xCA, 0xFE, 0xBA, 0xBE, ..] => Some(class(sample)),
         [b'8', b'B', b'P', b'S', 0, 1 | 2, ..] => Some(photoshop(sample)),
@@ -52,8 +52,10 @@ fn bzip2(sample: &Sample) -> Finding {
     Finding::of(NAME, Structure).flagged(Flag::Truncated, cut)
 }
 
-/// RFC 8878 §3.1.1: the frame's header, and its blocks.
-fn zstandard(sample: &Sample) -> Finding {
+const ZSTANDARD: &[u8] = b"\x28\xB5\x2F\xFD";
+
+/// RFC 8878 §3.1.1: the frame's header, and its blocks. `frames`: how many came before.
+fn zstandard_frames(sample: &Sample, frames: usize) -> Finding {
     const NAME: &str = "application/zstd";
     let head = sample.head;
     let Some(flags) = head.get(4) else {
@@ -91,7 +93,22 @@ fn zstandard(sample: &Sample) -> Finding {
             break;
         }
     }
-    Finding::of(NAME, Structure).flagged(Flag::Truncated, !ends(at as u64, sample))
+    // Frames may follow a frame; what else does is none of this format's.
+    let next = head.get(at..).unwrap_or_default();
+    let frame = next.is_empty()
+        || next.starts_with(ZSTANDARD)
+        || matches!(next, [0x50..=0x5F, 0x2A, 0x4D, 0x18, ..]);
+    let last = if next.starts_with(ZSTANDARD) && frames < 64 {
+        let rest = Sample {
+            head: next,
+            more: &[],
+            size: sample.size - at as u64,
+        };
+        zstandard_frames(&rest, frames + 1).has(Flag::Truncated)
+    } else {
+        !frame
+    };
+    Finding::of(NAME, Structure).flagged(Flag::Truncated, last || !ends(at as u64, sample))
 }
 
 /// WebAssembly core specification, §5.5: sections up to the end, and nothing else.
@@ -102,6 +119,7 @@ fn wasm(sample: &Sample) -> Finding {
         return Finding::broken(NAME, "it has no version").at(4);
     }
     let mut at = 8;
+    let (mut declared, mut coded) = (false, false);
     while let Some(id) = head.get(at) {
         let len = leb(head, at + 1);
         // A component (layer 1) numbers its sections itself.
@@ -111,12 +129,16 @@ fn wasm(sample: &Sample) -> Finding {
         let Some((len, start)) = len else {
             return Finding::of(NAME, Structure).flagged(Flag::Truncated, sample.is_whole());
         };
+        declared |= *id == 3 && head.get(start) > Some(&0);
+        coded |= *id == 10;
         at = start.saturating_add(len as usize);
         if !ends(at as u64, sample) {
             return Finding::of(NAME, Structure).flagged(Flag::Truncated, true);
         }
     }
-    Finding::of(NAME, Structure)
+    // Functions that are declared have code.
+    let cut = sample.is_whole() && declared && !coded && head.get(4..8) == Some(&[1, 0, 0, 0]);
+    Finding::of(NAME, Structure).flagged(Flag::Truncated, cut)
 }
 
 /// A number of seven bits a byte, and where it ends.

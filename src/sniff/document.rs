@@ -1,6 +1,7 @@
 //! PDF.
 
 use super::bytes::{Sample, contains, find, is_text_byte, starts};
+use super::extent::FRAGMENT;
 use crate::domain::verdict::Confidence::Structure;
 use crate::domain::verdict::{Finding, Flag};
 
@@ -56,6 +57,11 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     if !marks.iter().any(|mark| contains(head, mark)) {
         let broken = Finding::broken("application/pdf", "no object follows the header");
         return Some(broken.at(at));
+    }
+    // The smallest legal PDF has a trailer and no more.
+    let closes = [&b"trailer"[..], b"startxref", b"%%EOF", b"/Root"];
+    if sample.size < FRAGMENT && !closes.iter().any(|mark| contains(head, mark)) {
+        return Some(Finding::broken("application/pdf", "it ends before its trailer").at(at));
     }
     let (end, start) = sample.end();
     let last = &end[end.len().saturating_sub(2048)..];

@@ -8,7 +8,7 @@ use crate::domain::verdict::{Confidence, Finding, Flag};
 
 /// What ends below this before its own lengths say so has lost its content, not its tail:
 /// an upload that broke off leaves more, and so does a recorder that was switched off.
-const FRAGMENT: u64 = 1024;
+pub const FRAGMENT: u64 = 1024;
 
 /// The fewest bytes in which a format can say anything, by its specification: its headers
 /// and the least content. Formats that are not listed have checks of their own.
@@ -40,7 +40,7 @@ fn least(media_type: &str) -> u64 {
         "audio/wav" => 44,
         "video/x-msvideo" => 200,
         "audio/flac" => 42,
-        "audio/aiff" => 46,
+        "audio/aiff" => 38,
         "audio/midi" => 26,
         // Two pages: the codec's header, and what it needs beside it.
         "audio/ogg" | "video/ogg" => 90,
@@ -67,7 +67,10 @@ pub fn held(sample: &Sample, finding: Finding) -> Finding {
     }
     let why = if sample.size < least(media_type) {
         "there are fewer bytes than the smallest such file has"
-    } else if finding.has(Flag::Truncated) && sample.size < FRAGMENT {
+    } else if finding.has(Flag::Truncated)
+        && sample.size < FRAGMENT
+        && media_type != "application/pdf"
+    {
         "it ends before its own header says it does"
     } else {
         return finding;

@@ -2,8 +2,9 @@
 
 use super::av;
 use super::bytes::{Sample, be16, be32, be64, take};
+use super::extent::FRAGMENT;
 use crate::domain::verdict::Confidence::{Signature, Structure};
-use crate::domain::verdict::Finding;
+use crate::domain::verdict::{Finding, Flag};
 
 /// How far behind a tag, or behind padding, the first frame is searched for.
 const SEARCH: usize = 8 * 1024;
@@ -70,13 +71,15 @@ fn tagged(sample: &Sample) -> Option<Finding> {
         return if at >= sample.size && first != sample.size {
             Some(broken("no sound follows the tag", first))
         } else {
-            Some(Finding::of("audio/mpeg", Signature))
+            let alone = at >= sample.size;
+            Some(Finding::of("audio/mpeg", Signature).flagged(Flag::Truncated, alone))
         };
     };
     // Taggers pad behind the tag as well as in it.
     let padding = rest.iter().position(|byte| *byte != 0);
     let Some(padding) = padding else {
-        return Some(Finding::of("audio/mpeg", Signature));
+        let found = Finding::of("audio/mpeg", Signature);
+        return Some(found.flagged(Flag::Truncated, sample.is_whole()));
     };
     let begun = &rest[padding..];
     let other = match begun {
@@ -129,14 +132,24 @@ fn sound(bytes: &[u8], start: usize, sample: &Sample, frames: usize) -> Option<F
         if at + 8 > bytes.len() {
             // A cut last frame is forgiven, and what was not read is not held against it.
             let whole = at == bytes.len() && seen >= 1;
-            let enough = whole || seen >= 2 && sample.size >= 1024 || !sample.is_whole();
-            return (enough && frames <= 3).then(|| Finding::of(media_type, Structure));
+            let enough = whole || seen >= 2 || !sample.is_whole();
+            return (enough && frames <= 3)
+                .then(|| Finding::of(media_type, Structure))
+                .map(|found| found.flagged(Flag::Truncated, sample.is_whole() && !whole));
         }
         // The first frame may be another encoder's notice, of its own bit rate.
         let same = be32(bytes, at).is_some_and(|word| word & kind == first);
         at += frame(bytes, at).filter(|_| same)?;
     }
-    Some(Finding::of(media_type, Structure))
+    // A fragment is told by its last frame; a whole file may have anything behind that.
+    let mut cut = false;
+    if sample.is_whole() && sample.size < FRAGMENT {
+        while let Some(len) = frame(bytes, at) {
+            at += len;
+        }
+        cut = at > bytes.len() || bytes.get(at) == Some(&0xFF);
+    }
+    Some(Finding::of(media_type, Structure).flagged(Flag::Truncated, cut))
 }
 
 fn mpeg_len(bytes: &[u8], at: usize) -> Option<usize> {

@@ -314,11 +314,7 @@ fn inferred(head: &[u8]) -> Option<Finding> {
     let name = infer::get(head)?.mime_type();
     let trusted = matches!(
         name,
-        "image/jp2"
-            | "video/x-ms-wmv"
-            | "video/mpeg"
-            | "audio/x-aiff"
-            | "application/vnd.ms-cab-compressed"
+        "application/vnd.ms-cab-compressed"
             | "application/x-rpm"
             | "application/x-mobipocket-ebook"
     );
