@@ -291,10 +291,15 @@ fn segment(sample: &Sample, mut at: usize) -> Result<bool, (&'static str, usize)
     let Some((len, mut next)) = vint(head, at + 4) else {
         return Ok(sample.is_whole());
     };
-    let mut cut = known(len, at + 4, next) && len.saturating_add(next as u64) > sample.size;
+    let last = if known(len, at + 4, next) {
+        len.saturating_add(next as u64)
+    } else {
+        u64::MAX
+    };
+    let mut cut = last != u64::MAX && last > sample.size;
     let mut tracks = false;
     for index in 0..64 {
-        if next >= head.len() {
+        if next >= head.len() || next as u64 >= last {
             break;
         }
         let Some(id) = OF_SEGMENT.into_iter().find(|id| begins(next, id)) else {
