@@ -18,6 +18,8 @@
 //! | [`clock`] | the one place that reads the wall clock |
 //! | [`logging`] | where log lines go |
 
+#![forbid(unsafe_code)]
+
 pub mod clock;
 pub mod config;
 pub mod db;

@@ -307,12 +307,20 @@ async fn a_head_brings_size_identity_and_bytes_at_once(store: &Store, run: &str)
         .await;
     assert_eq!(other, Err(StoreError::Changed));
 
-    let tail = |n| store.tail_bytes(Bucket::Staging, &key, 10, n, &etag);
+    let tail = |n: u64| {
+        store.range_bytes(
+            Bucket::Staging,
+            &key,
+            10_u64.saturating_sub(n)..10,
+            10,
+            &etag,
+        )
+    };
     assert_eq!(tail(3).await.unwrap(), "789");
     assert_eq!(tail(10).await.unwrap(), "0123456789");
     assert_eq!(tail(99).await.unwrap(), "0123456789");
     let other = store
-        .tail_bytes(Bucket::Staging, &key, 10, 3, "other")
+        .range_bytes(Bucket::Staging, &key, 7..10, 10, "other")
         .await;
     assert_eq!(other, Err(StoreError::Changed));
 
@@ -564,7 +572,7 @@ async fn multipart_uploads_live_as_planned(store: &Store, run: &str) {
     assert_eq!(size, 5 * 1024 * 1024 + 3);
     assert_eq!(store.stored_sha256(Bucket::Staging, &key).await, Ok(None));
     let tail = store
-        .tail_bytes(Bucket::Staging, &key, size, 4, &etag)
+        .range_bytes(Bucket::Staging, &key, size - 4..size, size, &etag)
         .await;
     assert_eq!(tail.unwrap(), &b"\x01end"[..]);
 

@@ -55,7 +55,6 @@ pub(super) fn read(
     let limits = limits(&mut r, &mut top);
     let slots = slots(&mut r, &mut top, limits.retention);
     r.close(&top);
-
     Ok(Config {
         settings: r.finish()?,
         server,
@@ -490,9 +489,8 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
     if accept.is_empty() && r.has(s, "accept") {
         r.refuse(s, "accept", "empty. Leave it out to take any bytes.");
     }
-    let accept = Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default();
     let policy = Policy {
-        accept,
+        accept: Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default(),
         max_file_size: r.bounded_or(
             s,
             "max_file_size",
@@ -523,6 +521,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
         disposition: r.value_or(s, "disposition", &DISPOSITION, default.disposition),
         public: r.value_or(s, "public", &FLAG, default.public),
         strict_match: r.value_or(s, "strict_match", &FLAG, default.strict_match),
+        allow_active_content: r.value_or(s, "allow_active_content", &FLAG, false),
         image: image(r, s),
         per_tenant: per_tenant(r, s),
         token: default.token,
@@ -533,6 +532,9 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
 
 /// The rules between a slot's keys.
 fn policy_rules<'t>(r: &mut Reader<'t>, s: &Section<'t>, policy: &Policy, retention: Seconds) {
+    if let Some(what) = values::unallowed_script(policy) {
+        r.refuse(s, "accept", &what);
+    }
     if policy.on_full == OnFull::Replace && policy.unclaimed_ttl.is_some() {
         r.refuse(
             s,

@@ -8,8 +8,9 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::{DatabaseUrl, LogFormat, Synchronous};
+use crate::domain::media::{Accept, is_script};
 use crate::domain::secret::Secret;
-use crate::domain::slot::{Disposition, OnFull};
+use crate::domain::slot::{Disposition, OnFull, Policy};
 use crate::domain::time::Seconds;
 
 /// A value as TOML or a variable gives it.
@@ -355,11 +356,25 @@ pub(super) fn origin(text: &str) -> Result<Address, String> {
 pub(super) fn accept_item(text: &str) -> Result<String, String> {
     let word = text.trim();
     let plain = |c: char| c.is_ascii_graphic() && !matches!(c, ',' | ';' | '"');
-    if word.chars().all(plain) && crate::domain::media::Accept::parse([word]).is_ok() {
-        Ok(word.to_owned())
+    let accept = Accept::parse([word]).ok();
+    let accept = accept.filter(|_| word.chars().all(plain));
+    if let Some(accept) = accept {
+        match accept.unknown_extensions().next() {
+            None => Ok(word.to_owned()),
+            Some(_) => Err("an extension that no type is known for, so nothing could be accepted by it. Write a type's own.".into()),
+        }
     } else {
         Err("neither an extension, a type nor a wildcard. Write \".jpg\", \"image/png\" or \"image/*\".".into())
     }
+}
+
+/// Why nothing of a type that `accept` names could ever be taken.
+pub(super) fn unallowed_script(policy: &Policy) -> Option<String> {
+    let mut names = policy.accept.names();
+    let name = names.find(|name| !policy.allow_active_content && is_script(name))?;
+    Some(format!(
+        "{name} is run by browsers, so nothing of that type is taken. Set allow_active_content = true, or leave it out."
+    ))
 }
 
 /// How far a host can be reached from.

@@ -9,170 +9,13 @@ use serde::{Deserialize, Serialize};
 
 use super::problem::{Code, Problem};
 
-/// What a browser does with a type when it is told to show it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Nature {
-    /// Shows it and executes nothing.
-    Inert,
-    /// May execute what is in it, as the page's own origin.
-    Active,
-    /// Downloads it, or hands it to a plug-in or a program of its own.
-    Opaque,
-}
-use Nature::{Active, Inert, Opaque};
-
-struct Row {
-    name: &'static str,
-    nature: Nature,
-    /// With their dots; the first is the one a stored file gets.
-    extensions: &'static [&'static str],
-    aliases: &'static [&'static str],
-}
-
-const fn row(
-    name: &'static str,
-    nature: Nature,
-    extensions: &'static [&'static str],
-    aliases: &'static [&'static str],
-) -> Row {
-    Row {
-        name,
-        nature,
-        extensions,
-        aliases,
-    }
-}
-
-#[rustfmt::skip]
-const TABLE: &[Row] = &[
-    row("image/png", Inert, &[".png"], &["image/x-png"]),
-    row("image/jpeg", Inert, &[".jpg", ".jpeg", ".jpe", ".jfif"], &["image/jpg", "image/pjpeg", "image/x-jpeg"]),
-    row("image/gif", Inert, &[".gif"], &[]),
-    row("image/webp", Inert, &[".webp"], &[]),
-    row("image/avif", Inert, &[".avif"], &["image/avif-sequence"]),
-    row("image/heic", Inert, &[".heic", ".heics", ".hif"], &["image/heic-sequence"]),
-    row("image/heif", Inert, &[".heif", ".heifs"], &["image/heif-sequence"]),
-    row("image/bmp", Inert, &[".bmp", ".dib"], &["image/x-bmp", "image/x-ms-bmp", "image/x-windows-bmp"]),
-    row("image/tiff", Inert, &[".tiff", ".tif"], &["image/x-tiff", "image/tif"]),
-    row("image/x-canon-cr2", Opaque, &[".cr2"], &[]),
-    row("image/x-canon-cr3", Opaque, &[".cr3"], &[]),
-    row("image/x-adobe-dng", Opaque, &[".dng"], &["image/dng"]),
-    row("image/vnd.microsoft.icon", Inert, &[".ico"], &["image/x-icon", "image/ico", "image/icon"]),
-    row("image/jp2", Opaque, &[".jp2"], &["image/jpeg2000"]),
-    row("image/jxl", Inert, &[".jxl"], &[]),
-    row("image/vnd.adobe.photoshop", Opaque, &[".psd"], &["image/x-photoshop", "application/x-photoshop", "application/photoshop"]),
-    row("image/vnd.djvu", Opaque, &[".djvu", ".djv"], &["image/x-djvu"]),
-    row("image/svg+xml", Active, &[".svg"], &["image/svg"]),
-    row("text/html", Active, &[".html", ".htm"], &[]),
-    row("application/xhtml+xml", Active, &[".xhtml", ".xht"], &[]),
-    row("application/xml", Active, &[".xml", ".xsl", ".xslt", ".xsd"], &["text/xml", "text/xsl"]),
-    row("text/javascript", Active, &[".js", ".mjs", ".cjs"], &["application/javascript", "application/x-javascript", "application/ecmascript", "text/ecmascript"]),
-    row("application/wasm", Active, &[".wasm"], &[]),
-    row("application/x-shockwave-flash", Active, &[".swf"], &["application/vnd.adobe.flash.movie"]),
-    row("application/x-httpd-php", Active, &[".php", ".phtml", ".phar"], &["application/x-php", "text/x-php", "text/php"]),
-    row("text/plain", Inert, &[".txt", ".text", ".log", ".ini", ".conf", ".nfo"], &["text/x-log"]),
-    row("text/csv", Opaque, &[".csv"], &["application/csv", "text/x-csv", "text/comma-separated-values"]),
-    row("text/tab-separated-values", Opaque, &[".tsv", ".tab"], &["text/tsv"]),
-    row("text/markdown", Opaque, &[".md", ".markdown"], &["text/x-markdown"]),
-    row("text/css", Opaque, &[".css"], &[]),
-    row("text/calendar", Opaque, &[".ics"], &[]),
-    row("text/vcard", Opaque, &[".vcf", ".vcard"], &["text/x-vcard", "text/directory"]),
-    row("text/vtt", Opaque, &[".vtt"], &[]),
-    row("application/x-subrip", Opaque, &[".srt"], &["text/srt"]),
-    row("text/x-shellscript", Opaque, &[".sh", ".bash"], &["application/x-sh", "application/x-shellscript", "text/x-sh"]),
-    row("application/json", Opaque, &[".json"], &["text/json", "application/x-json"]),
-    row("application/geo+json", Opaque, &[".geojson"], &[]),
-    row("application/x-ndjson", Opaque, &[".ndjson", ".jsonl"], &["application/jsonl", "application/ndjson"]),
-    row("application/yaml", Opaque, &[".yaml", ".yml"], &["application/x-yaml", "text/yaml", "text/x-yaml"]),
-    row("application/toml", Opaque, &[".toml"], &[]),
-    row("application/sql", Opaque, &[".sql"], &["text/x-sql"]),
-    row("application/rtf", Opaque, &[".rtf"], &["text/rtf"]),
-    row("application/postscript", Opaque, &[".ps", ".eps", ".ai"], &["image/x-eps"]),
-    row("application/pdf", Opaque, &[".pdf"], &["application/x-pdf", "application/acrobat", "text/pdf"]),
-    row("application/zip", Opaque, &[".zip"], &["application/x-zip-compressed", "application/x-zip", "multipart/x-zip"]),
-    row(DOCX, Opaque, &[".docx"], &[]),
-    row(XLSX, Opaque, &[".xlsx"], &[]),
-    row(PPTX, Opaque, &[".pptx", ".ppsx"], &[]),
-    row(DOCM, Opaque, &[".docm"], &[]),
-    row(XLSM, Opaque, &[".xlsm"], &[]),
-    row(XLSB, Opaque, &[".xlsb"], &[]),
-    row(PPTM, Opaque, &[".pptm"], &[]),
-    row("application/vnd.oasis.opendocument.text", Opaque, &[".odt"], &[]),
-    row("application/vnd.oasis.opendocument.spreadsheet", Opaque, &[".ods"], &[]),
-    row("application/vnd.oasis.opendocument.presentation", Opaque, &[".odp"], &[]),
-    row("application/vnd.oasis.opendocument.graphics", Opaque, &[".odg"], &[]),
-    row("application/epub+zip", Opaque, &[".epub"], &[]),
-    row("application/java-archive", Opaque, &[".jar"], &["application/x-java-archive", "application/x-jar"]),
-    row("application/vnd.android.package-archive", Opaque, &[".apk"], &[]),
-    row("application/msword", Opaque, &[".doc", ".dot"], &["application/vnd.ms-word", "application/doc"]),
-    row("application/vnd.ms-excel", Opaque, &[".xls", ".xlt"], &["application/msexcel", "application/x-msexcel", "application/excel"]),
-    row("application/vnd.ms-powerpoint", Opaque, &[".ppt", ".pps"], &["application/mspowerpoint", "application/powerpoint"]),
-    row("application/vnd.ms-outlook", Opaque, &[".msg"], &[]),
-    row("application/x-msi", Opaque, &[".msi"], &[]),
-    row("application/x-ole-storage", Opaque, &[], &["application/x-cfb"]),
-    row("application/gzip", Opaque, &[".gz", ".tgz"], &["application/x-gzip", "application/x-compressed-tar"]),
-    row("application/x-bzip2", Opaque, &[".bz2"], &["application/bzip2"]),
-    row("application/x-xz", Opaque, &[".xz"], &[]),
-    row("application/zstd", Opaque, &[".zst"], &["application/x-zstd"]),
-    row("application/x-7z-compressed", Opaque, &[".7z"], &[]),
-    row("application/vnd.rar", Opaque, &[".rar"], &["application/x-rar-compressed", "application/x-rar"]),
-    row("application/x-tar", Opaque, &[".tar"], &["application/tar"]),
-    row("video/mp4", Inert, &[".mp4"], &["application/mp4"]),
-    row("video/x-m4v", Inert, &[".m4v"], &[]),
-    row("video/quicktime", Inert, &[".mov", ".qt"], &[]),
-    row("video/3gpp", Inert, &[".3gp"], &["audio/3gpp"]),
-    row("video/3gpp2", Inert, &[".3g2"], &["audio/3gpp2"]),
-    row("video/webm", Inert, &[".webm"], &[]),
-    row("video/matroska", Inert, &[".mkv"], &["video/x-matroska"]),
-    row("video/x-msvideo", Opaque, &[".avi"], &["video/avi", "video/msvideo", "video/vnd.avi"]),
-    row("video/x-ms-wmv", Opaque, &[".wmv"], &[]),
-    row("video/mpeg", Opaque, &[".mpg", ".mpeg"], &[]),
-    row("video/x-flv", Opaque, &[".flv"], &[]),
-    row("video/ogg", Inert, &[".ogv"], &[]),
-    row("audio/mpeg", Inert, &[".mp3"], &["audio/mp3", "audio/x-mp3", "audio/x-mpeg", "audio/mpeg3"]),
-    row("audio/mp4", Inert, &[".m4a", ".m4b"], &["audio/x-m4a", "audio/m4a"]),
-    row("audio/aac", Inert, &[".aac"], &["audio/x-aac", "audio/aacp", "audio/x-hx-aac-adts"]),
-    row("audio/ogg", Inert, &[".ogg", ".oga", ".opus", ".spx"], &["audio/opus", "application/ogg", "audio/vorbis"]),
-    row("audio/webm", Inert, &[".weba"], &[]),
-    row("audio/wav", Inert, &[".wav", ".wave"], &["audio/x-wav", "audio/wave", "audio/vnd.wave", "audio/x-pn-wav"]),
-    row("audio/flac", Inert, &[".flac"], &["audio/x-flac"]),
-    row("audio/aiff", Opaque, &[".aiff", ".aif"], &["audio/x-aiff"]),
-    row("audio/midi", Opaque, &[".mid", ".midi"], &["audio/x-midi", "audio/mid"]),
-    row("audio/amr", Opaque, &[".amr"], &[]),
-    row("font/ttf", Opaque, &[".ttf"], &["application/x-font-ttf", "application/font-sfnt"]),
-    row("font/otf", Opaque, &[".otf"], &["application/x-font-otf", "application/x-font-opentype"]),
-    row("font/woff", Opaque, &[".woff"], &["application/font-woff", "application/x-font-woff"]),
-    row("font/woff2", Opaque, &[".woff2"], &["application/font-woff2"]),
-    row("application/vnd.microsoft.portable-executable", Opaque, &[".exe", ".dll"], &["application/x-msdownload", "application/x-msdos-program", "application/x-dosexec"]),
-    row("application/x-executable", Opaque, &[".elf"], &["application/x-elf", "application/x-sharedlib"]),
-    row("application/x-mach-binary", Opaque, &[], &[]),
-    row("application/java", Opaque, &[".class"], &["application/java-vm"]),
-    row("application/vnd.sqlite3", Opaque, &[".sqlite", ".sqlite3"], &["application/x-sqlite3"]),
-    row("application/vnd.debian.binary-package", Opaque, &[".deb"], &[]),
-    row("application/x-rpm", Opaque, &[".rpm"], &[]),
-    row("application/x-google-chrome-extension", Opaque, &[".crx"], &["application/x-chrome-extension"]),
-    row("application/vnd.ms-cab-compressed", Opaque, &[".cab"], &[]),
-    row("application/x-mobipocket-ebook", Opaque, &[".mobi"], &[]),
-    row("application/dicom", Opaque, &[".dcm"], &[]),
-    row("application/octet-stream", Opaque, &[".bin"], &["binary/octet-stream", "application/x-download", "application/force-download"]),
-];
-
-/// Word's, Excel's and `PowerPoint`'s types, too long to write twice.
-pub const DOCX: &str = "application/vnd.openxmlformats-officedocument.wordprocessingml.document";
-/// An Excel workbook.
-pub const XLSX: &str = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet";
-/// A `PowerPoint` presentation.
-pub const PPTX: &str = "application/vnd.openxmlformats-officedocument.presentationml.presentation";
-/// A Word document with macros.
-pub const DOCM: &str = "application/vnd.ms-word.document.macroenabled.12";
-/// An Excel workbook with macros.
-pub const XLSM: &str = "application/vnd.ms-excel.sheet.macroenabled.12";
-/// A binary Excel workbook, which may hold macros.
-pub const XLSB: &str = "application/vnd.ms-excel.sheet.binary.macroenabled.12";
-/// A `PowerPoint` presentation with macros.
-pub const PPTM: &str = "application/vnd.ms-powerpoint.presentation.macroenabled.12";
-/// What bytes of no known type are stored as.
-pub const OCTET_STREAM: &str = "application/octet-stream";
+mod table;
+use table::Nature::{Active, Inert, Markup};
+pub use table::{
+    DOCM, DOCX, DOTM, DOTX, OCTET_STREAM, POTM, POTX, PPAM, PPSM, PPSX, PPTM, PPTX, XLAM, XLSB,
+    XLSM, XLSX, XLTM, XLTX,
+};
+use table::{Row, TABLE};
 
 fn row_of(media_type: &str) -> Option<&'static Row> {
     TABLE.iter().find(|row| row.name == media_type)
@@ -245,36 +88,153 @@ pub fn is_inert(media_type: &str) -> bool {
     row_of(media_type).is_some_and(|row| row.nature == Inert)
 }
 
-/// Whether a browser or a web server may execute what is in the canonical type.
+/// Whether a browser or a web server may execute what is in the canonical type. For SVG
+/// and other XML it depends on the content; a wildcard lets in none of them.
 pub fn is_active(media_type: &str) -> bool {
+    row_of(media_type).is_some_and(|row| matches!(row.nature, Active | Markup))
+}
+
+/// Whether every file of the canonical type is active, whatever it holds.
+pub fn is_script(media_type: &str) -> bool {
     row_of(media_type).is_some_and(|row| row.nature == Active)
 }
 
-/// Whether the canonical type's content is text that no signature tells apart.
-fn is_plain_text_family(media_type: &str) -> bool {
-    matches!(
-        media_type,
-        "application/json"
-            | "application/geo+json"
-            | "application/x-ndjson"
-            | "application/yaml"
-            | "application/toml"
-            | "application/sql"
-            | "application/x-subrip"
-    ) || (media_type.starts_with("text/") && !is_active(media_type))
+/// What a format is built on, where several share it; else the kind of thing it is.
+pub fn family(media_type: &str) -> &'static str {
+    let (top, sub) = media_type.split_once('/').unwrap_or((media_type, ""));
+    match media_type {
+        "image/heic" | "image/heif" | "image/avif" | "image/x-canon-cr3" | "video/mj2" => {
+            "iso-bmff"
+        }
+        _ if is_film(media_type) => "iso-bmff",
+        "image/webp" | "audio/wav" | "video/x-msvideo" => "riff",
+        "video/matroska" | "video/webm" | "audio/webm" => "matroska",
+        "audio/ogg" | "video/ogg" => "ogg",
+        "audio/mpeg" | "audio/aac" => "mpeg-audio",
+        "image/tiff" | "image/x-adobe-dng" | "image/x-canon-cr2" => "tiff",
+        "image/svg+xml" | "text/html" | "application/xhtml+xml" | "application/xml" => "markup",
+        "application/rtf" | "application/pdf" | "application/postscript" => "document",
+        _ if is_zip(media_type) => "zip",
+        _ if is_ole(media_type) => "ole2",
+        _ if sub.ends_with("+xml") => "markup",
+        _ if is_json(media_type) || is_plain_text_family(media_type) => "text",
+        _ if is_archive(media_type) => "archive",
+        _ => ["image", "video", "audio", "font", "text", "model"]
+            .into_iter()
+            .find(|kind| *kind == top)
+            .unwrap_or("data"),
+    }
 }
 
-/// Whether the canonical type is a ZIP archive with a meaning of its own. Office files
-/// with macros are left out: who takes archives has not asked for those.
-fn is_zip_family(media_type: &str) -> bool {
+/// The brands of one container, between which writers and extensions do not keep order.
+pub fn is_film(media_type: &str) -> bool {
     matches!(
         media_type,
-        DOCX | XLSX
-            | PPTX
+        "video/mp4"
+            | "video/x-m4v"
+            | "video/quicktime"
+            | "video/3gpp"
+            | "video/3gpp2"
+            | "audio/mp4"
+    )
+}
+
+fn is_ole(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/msword"
+            | "application/vnd.ms-excel"
+            | "application/vnd.ms-powerpoint"
+            | "application/vnd.ms-outlook"
+            | "application/vnd.visio"
+            | "application/vnd.ms-project"
+            | "application/x-mspublisher"
+            | "application/x-hwp"
+            | "application/x-msi"
+            | "application/x-ole-storage"
+    )
+}
+
+/// Archives and compressed files that may hold anything, code of servers included.
+pub fn is_archive(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/zip"
+            | "application/java-archive"
+            | "application/vnd.android.package-archive"
+            | "application/gzip"
+            | "application/x-bzip2"
+            | "application/x-xz"
+            | "application/zstd"
+            | "application/x-7z-compressed"
+            | "application/vnd.rar"
+            | "application/x-tar"
+            | "application/x-lz4"
+            | "application/x-lzip"
+            | "application/x-compress"
+            | "application/x-lzma"
+            | "application/x-iso9660-image"
+            | "application/x-archive"
+            | "application/x-cpio"
+            | "application/x-arj"
+            | "application/x-lzh-compressed"
+            | "application/vnd.ms-cab-compressed"
+            | "application/vnd.debian.binary-package"
+            | "application/x-rpm"
+    )
+}
+
+/// Whether the canonical type is an Office file that may carry macros.
+fn has_macros(media_type: &str) -> bool {
+    media_type.contains("macroenabled")
+}
+
+fn is_json(media_type: &str) -> bool {
+    media_type == "application/json" || media_type.ends_with("+json")
+}
+
+/// Whether the canonical type's content is text that no signature tells apart.
+pub fn is_plain_text_family(media_type: &str) -> bool {
+    is_json(media_type)
+        || matches!(
+            media_type,
+            "application/x-ndjson"
+                | "application/yaml"
+                | "application/toml"
+                | "application/sql"
+                | "application/x-subrip"
+                | "application/x-tex"
+                | "application/x-bat"
+                | "message/rfc822"
+                | "model/obj"
+                | "model/step"
+        )
+        || (media_type.starts_with("text/") && !is_active(media_type))
+}
+
+/// Text of which one kind reads like the other, whatever a look at it guessed.
+fn is_loose_text(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "text/plain" | "text/csv" | "text/tab-separated-values" | "text/markdown"
+    )
+}
+
+/// Whether the canonical type is a ZIP archive with a meaning of its own.
+fn is_zip(media_type: &str) -> bool {
+    matches!(
+        media_type,
+        "application/zip"
             | "application/epub+zip"
             | "application/java-archive"
             | "application/vnd.android.package-archive"
-    ) || media_type.starts_with("application/vnd.oasis.opendocument.")
+            | "application/vnd.google-earth.kmz"
+            | "application/oxps"
+            | "model/3mf"
+    ) || media_type.starts_with("application/vnd.openxmlformats-officedocument.")
+        || media_type.starts_with("application/vnd.oasis.opendocument.")
+        || media_type.starts_with("application/vnd.ms-visio.drawing.")
+        || has_macros(media_type)
 }
 
 /// Whether a file of type `special` is rightly called a `general`: the same type, one
@@ -285,13 +245,22 @@ pub fn covers(general: &str, special: &str) -> bool {
     }
     match (general, special) {
         ("text/plain", text) => is_plain_text_family(text),
-        ("application/zip", zip) => is_zip_family(zip),
-        ("text/javascript", special) => special == "text/plain",
-        ("application/x-ndjson", special) => matches!(special, "text/plain" | "application/json"),
-        ("application/geo+json", special) => special == "application/json",
+        // Who takes archives has not asked for macros.
+        ("application/zip", zip) => is_zip(zip) && !has_macros(zip),
+        ("text/javascript", special) => is_loose_text(special),
+        ("application/x-ndjson", special) => {
+            is_loose_text(special) || special == "application/json"
+        }
         // A parser or a mark settles these, so plain text is none of them.
         ("application/json" | "text/x-shellscript", _) => false,
-        (general, "text/plain") => is_plain_text_family(general),
+        (general, "application/json") if is_json(general) => true,
+        (general, special) if is_loose_text(special) => {
+            is_plain_text_family(general) && !is_json(general)
+        }
+        ("application/xml", special) => {
+            special.ends_with("+xml") && !is_active(special) || special == "application/x-plist"
+        }
+        (general, "application/xml") => general.ends_with("+xml") && !is_active(general),
         ("image/heic", special) => special == "image/heif",
         ("image/heif", special) => special == "image/heic",
         ("video/mp4", special) => special == "video/x-m4v",
@@ -299,6 +268,8 @@ pub fn covers(general: &str, special: &str) -> bool {
         ("video/matroska", special) => matches!(special, "video/webm" | "audio/webm"),
         ("video/webm", special) => special == "audio/webm",
         ("video/ogg", special) => special == "audio/ogg",
+        ("font/ttf", special) => special == "font/otf",
+        ("font/otf", special) => special == "font/ttf",
         _ => false,
     }
 }
@@ -329,7 +300,7 @@ impl AcceptItem {
     }
 
     /// The type this entry names; a wildcard names none.
-    fn names(&self) -> Option<&str> {
+    pub fn names(&self) -> Option<&str> {
         match self {
             Self::Extension(extension) => type_of_extension(extension),
             Self::Type(name) => Some(name),
@@ -380,6 +351,19 @@ impl Accept {
     /// Whether any bytes are accepted.
     pub fn is_any(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The entries that can never be met: extensions that stand for no type known here.
+    pub fn unknown_extensions(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(|item| match item {
+            AcceptItem::Extension(extension) if item.names().is_none() => Some(extension.as_str()),
+            _ => None,
+        })
+    }
+
+    /// The types that entries name, in their order; wildcards name none.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().filter_map(AcceptItem::names)
     }
 
     /// The entries.
@@ -571,7 +555,7 @@ mod tests {
             (vec![".json"], "text/plain", false),
             (vec!["*/*"], "application/pdf", true),
             (vec!["*/*"], "text/html", false),
-            (vec![".step"], "model/step", false),
+            (vec![".unheard"], "model/step", false),
             (vec![], "text/html", true),
         ] {
             let slot = Accept::parse(&accept).unwrap();

@@ -29,6 +29,10 @@ pub struct Slot {
 /// What a slot allows. Each ticket carries the policy it was minted under, so that a
 /// later change of the configuration does not move the goal posts.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one for each switch of the configuration"
+)]
 pub struct Policy {
     /// What is accepted; empty: any bytes.
     pub accept: Accept,
@@ -62,6 +66,9 @@ pub struct Policy {
     pub public: bool,
     /// Whether extension, declared type and bytes must all agree.
     pub strict_match: bool,
+    /// Whether content that a browser may execute is taken, where `accept` names its type.
+    #[serde(default)]
+    pub allow_active_content: bool,
     /// Bounds over all owners of a tenant.
     #[serde(default)]
     pub per_tenant: TenantLimits,
@@ -148,6 +155,7 @@ impl Default for Policy {
             disposition: Disposition::Attachment,
             public: false,
             strict_match: false,
+            allow_active_content: false,
             per_tenant: TenantLimits::default(),
             token: TokenLimits::default(),
         }

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use super::media::{self, OCTET_STREAM};
+use super::media::{self, AcceptItem, OCTET_STREAM};
 use super::problem::{Code, Problem};
 use super::slot::{ImageLimits, Policy};
 
@@ -37,6 +37,14 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// Whether it was read out of the bytes, rather than of their number or sum.
+    const fn is_of_bytes(self) -> bool {
+        !matches!(
+            self,
+            Self::Empty | Self::SizeMismatch | Self::ChecksumMismatch
+        )
+    }
+
     /// The reason as clients see it.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -93,6 +101,20 @@ pub enum Flag {
     LegacyCharset,
     /// Code that a browser or server could run lies inside another format.
     ScriptInside,
+    /// A program lies inside a document.
+    ProgramInside,
+    /// It is a readable archive as well.
+    Polyglot,
+    /// It ends before its own header says it does.
+    Truncated,
+    /// A moving picture.
+    Animated,
+    /// HTML tags lie somewhere in the text.
+    Tags,
+    /// A Matroska file that uses nothing but what `WebM` allows.
+    WebmCodecs,
+    /// Script was looked for, but not all of it was read.
+    NotReadWhole,
 }
 
 impl Flag {
@@ -106,9 +128,27 @@ impl Flag {
             Self::BombRatio => Some("it has a member that unpacks to over 1000 times its size"),
             Self::PdfScript => Some("it carries JavaScript"),
             Self::ScriptInside => Some("it carries code of another language"),
-            Self::NoVideoSeen | Self::JsonScalar | Self::LegacyCharset => None,
+            Self::ProgramInside => Some("it carries a program"),
+            Self::Polyglot => Some("it is a readable archive as well"),
+            Self::Truncated => Some("it ends before its own header says it does"),
+            Self::NotReadWhole => Some("script was looked for in a part of it only"),
+            Self::NoVideoSeen
+            | Self::JsonScalar
+            | Self::LegacyCharset
+            | Self::Animated
+            | Self::Tags
+            | Self::WebmCodecs => None,
         }
     }
+}
+
+/// The bytes that a finding rests on.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Evidence {
+    /// Where they begin in the object.
+    pub offset: u64,
+    /// At most sixteen of them, in hexadecimal.
+    pub bytes: String,
 }
 
 /// What the first and last kilobytes of an object say it is.
@@ -130,6 +170,8 @@ pub struct Finding {
     pub malformed: Option<&'static str>,
     /// What else was seen.
     pub flags: Vec<Flag>,
+    /// The bytes it rests on.
+    pub evidence: Evidence,
 }
 
 impl Finding {
@@ -139,8 +181,8 @@ impl Finding {
             media_type: Some(media_type),
             extension: media::extension_of(media_type),
             confidence,
-            // XML is harmless until it asks for a style sheet or another vocabulary.
-            active: media::is_active(media_type) && media_type != "application/xml",
+            // SVG and XML are harmless until something in them asks to be run.
+            active: media::is_script(media_type),
             ..Self::default()
         }
     }
@@ -151,6 +193,13 @@ impl Finding {
             malformed: Some(why),
             ..Self::of(media_type, Confidence::Signature)
         }
+    }
+
+    /// Resting on the bytes at `offset`.
+    #[must_use]
+    pub fn at(mut self, offset: u64) -> Self {
+        self.evidence.offset = offset;
+        self
     }
 
     /// With an image's dimensions in pixels.
@@ -172,7 +221,8 @@ impl Finding {
         self
     }
 
-    fn has(&self, flag: Flag) -> bool {
+    /// Whether this was seen.
+    pub fn has(&self, flag: Flag) -> bool {
         self.flags.contains(&flag)
     }
 }
@@ -234,6 +284,8 @@ pub struct Rejection {
     pub detected: Option<String>,
     /// One sentence with the offender.
     pub detail: String,
+    /// The bytes that told, when bytes did.
+    pub evidence: Option<Evidence>,
 }
 
 impl Rejection {
@@ -242,10 +294,17 @@ impl Rejection {
         let problem = Problem::new(Code::ContentRejected, self.detail.clone())
             .with("reason", self.reason.as_str());
         let members = [("declared", &self.declared), ("detected", &self.detected)];
-        members
+        let problem = members
             .into_iter()
             .filter_map(|(name, value)| Some((name, value.clone()?)))
-            .fold(problem, |problem, (name, value)| problem.with(name, value))
+            .fold(problem, |problem, (name, value)| problem.with(name, value));
+        match &self.evidence {
+            Some(Evidence { offset, bytes }) => problem.with(
+                "evidence",
+                serde_json::json!({"offset": offset, "bytes": bytes}),
+            ),
+            None => problem,
+        }
     }
 }
 
@@ -283,11 +342,30 @@ impl Hints {
 
 /// Whether a file with this finding may rightly be called a `name`.
 fn may_be(name: &str, detected: &str, finding: &Finding) -> bool {
-    media::covers(name, detected)
+    if finding.malformed.is_some() {
+        return name == detected;
+    }
+    // Text with tags in it is Markdown or a template to its author, and no other text.
+    let tags = finding.has(Flag::Tags) && detected == "text/markdown";
+    (media::covers(name, detected) && !(tags && name != detected))
         || match (name, detected) {
             ("audio/mp4", "video/mp4") | ("audio/webm", "video/webm") => {
                 finding.has(Flag::NoVideoSeen)
             }
+            ("video/x-ms-asf", "video/x-ms-wmv" | "audio/x-ms-wma")
+            | ("video/x-ms-wmv", "video/x-ms-asf") => true,
+            ("audio/mp4", _) => false,
+            ("video/webm", "video/matroska") => finding.has(Flag::WebmCodecs),
+            ("text/html", "text/plain" | "text/markdown" | "application/xml") => {
+                finding.has(Flag::Tags)
+            }
+            ("audio/ogg", "video/ogg")
+            | ("text/html", "application/xhtml+xml")
+            | ("application/xhtml+xml", "text/html")
+            | ("application/xml", "application/xhtml+xml" | "image/svg+xml") => true,
+            // A fragment without anything that runs, or XML whose root has a name of HTML's.
+            ("text/markdown", "text/html") => finding.has(Flag::Tags),
+            ("application/xml", "text/html") => finding.confidence == Confidence::Text,
             ("application/json", "text/plain") => finding.has(Flag::JsonScalar),
             (
                 "application/msword" | "application/vnd.ms-excel" | "application/vnd.ms-powerpoint",
@@ -297,24 +375,56 @@ fn may_be(name: &str, detected: &str, finding: &Finding) -> bool {
             (media::DOCX | media::XLSX | media::PPTX, "application/x-ole-storage") => {
                 finding.has(Flag::Encrypted)
             }
-            _ => false,
+            _ => media::is_film(name) && media::is_film(detected),
         }
 }
 
 /// The type to store: what a hint calls it if the bytes allow that name and the slot takes
-/// it, else what was detected. A hint at script is believed against the file.
-fn settle<'a>(policy: &Policy, hints: &'a Hints, detected: &'a str, finding: &Finding) -> &'a str {
+/// it, else what was detected; without hints the slot's own names for it count. A hint at
+/// script is believed against the file.
+fn settle<'a>(
+    policy: &'a Policy,
+    hints: &'a Hints,
+    detected: &'a str,
+    finding: &Finding,
+) -> &'a str {
     let named_or_refused = |name: &str| {
         if policy.accept.is_any() {
-            !media::is_active(name)
+            !media::is_script(name)
         } else {
-            media::is_active(name) || policy.accept.admits(name)
+            media::is_script(name) || policy.accept.admits(name)
         }
     };
-    hints
+    let hinted = hints
         .each()
-        .find(|name| may_be(name, detected, finding) && named_or_refused(name))
-        .unwrap_or(detected)
+        .find(|name| may_be(name, detected, finding) && named_or_refused(name));
+    hinted.unwrap_or_else(|| {
+        let silent = hints.each().next().is_none() && !policy.accept.admits(detected);
+        policy
+            .accept
+            .names()
+            .find(|name| silent && may_be(name, detected, finding))
+            .unwrap_or(detected)
+    })
+}
+
+/// What these bytes are called under this name, when nothing is asked of them: the type a
+/// slot that takes any bytes stores.
+pub fn called<'a>(name: &str, finding: &Finding) -> Cow<'a, str> {
+    let declared = Declared {
+        name,
+        size: 0,
+        media_type: None,
+        sha256: None,
+    };
+    match finding.media_type.filter(|_| finding.malformed.is_none()) {
+        Some(detected) => {
+            let hints = Hints::of(&declared);
+            let name = hints.each().find(|name| may_be(name, detected, finding));
+            Cow::Owned(name.unwrap_or(detected).to_owned())
+        }
+        None => Cow::Borrowed(OCTET_STREAM),
+    }
 }
 
 /// Judges one upload. `finding` is what its bytes say; a slot without `accept` takes any
@@ -328,6 +438,8 @@ pub fn judge(policy: &Policy, declared: &Declared, facts: &Facts, finding: &Find
             declared: hints.shown().map(str::to_owned),
             detected: finding.media_type.map(str::to_owned),
             detail,
+            evidence: Some(finding.evidence.clone())
+                .filter(|evidence| reason.is_of_bytes() && !evidence.bytes.is_empty()),
         }),
     }
 }
@@ -376,7 +488,7 @@ fn check_transfer(declared: &Declared, facts: &Facts) -> Result<(), Refusal> {
 }
 
 fn check_type<'a>(
-    policy: &Policy,
+    policy: &'a Policy,
     finding: &'a Finding,
     hints: &'a Hints,
 ) -> Result<&'a str, Refusal> {
@@ -396,8 +508,9 @@ fn check_type<'a>(
     if policy.accept.is_any() {
         return Ok(finding.malformed.map_or(media_type, |_| OCTET_STREAM));
     }
-    if !policy.accept.admits(media_type) {
-        let executed = finding.active || (media::is_active(media_type) && media_type != detected);
+    if !policy.accept.admits(media_type) || !takes_tags(policy, detected, finding) {
+        let hinted = media_type != detected || media_type == "image/svg+xml";
+        let executed = finding.active || (media::is_active(media_type) && hinted);
         let reason = if executed {
             Reason::ActiveContent
         } else {
@@ -406,20 +519,52 @@ fn check_type<'a>(
         let detail = format!("{}header bytes say {media_type}", said());
         return Err((reason, detail));
     }
-    // Plain XML is data. With a style sheet or a vocabulary that a browser runs it is not,
-    // and a slot that takes data has not asked for it.
-    if finding.active && media_type == "application/xml" {
-        let detail = format!("{}the XML asks a browser to run it", said());
-        return Err((Reason::ActiveContent, detail));
+    if let Some(hint) = hints
+        .each()
+        .find(|hint| contradicts(hint, media_type, finding))
+    {
+        let detail = format!("declared {hint}, which may begin like {media_type}");
+        return Err((Reason::TypeMismatch, detail));
     }
     if finding.has(Flag::ScriptInside) {
         let detail = format!("{}there is script inside what begins as {detected}", said());
         return Err((Reason::ActiveContent, detail));
     }
-    match finding.malformed {
-        Some(why) => Err((Reason::Malformed, format!("not a sound {detected}: {why}"))),
-        None => Ok(media_type),
+    if let Some(why) = finding.malformed {
+        return Err((Reason::Malformed, format!("not a sound {detected}: {why}")));
     }
+    // A fragment of HTML that holds nothing a browser runs is Markdown when its name says so.
+    let harmless = media_type == "text/markdown" && finding.has(Flag::Tags);
+    let active = finding.active && !harmless || media::is_script(media_type);
+    if active && !policy.allow_active_content {
+        let detail = format!(
+            "{}a browser may run what is in this {media_type}, and the slot takes no active content",
+            said()
+        );
+        return Err((Reason::ActiveContent, detail));
+    }
+    Ok(media_type)
+}
+
+/// Markdown that begins like a page is taken only where Markdown, or all text, is named.
+fn takes_tags(policy: &Policy, detected: &str, finding: &Finding) -> bool {
+    let tagged = finding.has(Flag::Tags) && detected == "text/markdown";
+    !tagged
+        || policy.accept.items().iter().any(|item| match item {
+            AcceptItem::Wildcard(_) => true,
+            AcceptItem::Extension(_) | AcceptItem::Type(_) => {
+                matches!(item.names(), Some("text/markdown" | "text/html"))
+            }
+        })
+}
+
+/// Markup without a declaration is no more than text that begins with a tag: a name that
+/// says it is another kind of text is then the better witness.
+fn contradicts(hint: &str, media_type: &str, finding: &Finding) -> bool {
+    finding.confidence == Confidence::Text
+        && media::is_active(media_type)
+        && media::is_plain_text_family(hint)
+        && !may_be(hint, media_type, finding)
 }
 
 fn check_hints(hints: &Hints, media_type: &str, finding: &Finding) -> Result<(), Refusal> {

@@ -20,7 +20,7 @@ use crate::domain::name::Id;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{self, Ticket};
 use crate::domain::verdict::{self, Accepted, Declared, Facts, Reason, Rejection, Verdict};
-use crate::sniff;
+use crate::sniff::{self, Piece};
 use crate::store::{Bucket, Promotion, SINGLE_COPY_MAX, StoreError};
 
 /// What an attempt came to.
@@ -244,7 +244,8 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
     }
 }
 
-/// Reads what the verdict needs, at most 64 KiB from either end, and asks for it.
+/// Reads what the verdict needs, at most 64 KiB from the start and 64 KiB elsewhere, and
+/// asks for it.
 async fn judge(
     app: &App,
     ticket: &Ticket,
@@ -257,13 +258,19 @@ async fn judge(
         .store
         .head_bytes(bucket, key, sniff::HEAD_BYTES, None)
         .await?;
-    let mut tail = Bytes::new();
-    if sniff::wants_tail(&peek.bytes, peek.size) {
+    let mut more = Vec::new();
+    loop {
+        let pieces: Vec<Piece> = more.iter().map(piece).collect();
+        let Some(range) = sniff::next_read(&peek.bytes, &pieces, peek.size) else {
+            break;
+        };
         lease.check()?;
-        tail = app
+        let offset = range.start;
+        let bytes = app
             .store
-            .tail_bytes(bucket, key, peek.size, sniff::TAIL_BYTES, &peek.etag)
+            .range_bytes(bucket, key, range, peek.size, &peek.etag)
             .await?;
+        more.push((offset, bytes));
     }
     let sha256 = if peek.size == peek.bytes.len() as u64 {
         Some(base64::engine::general_purpose::STANDARD.encode(Sha256::digest(&peek.bytes)))
@@ -282,14 +289,21 @@ async fn judge(
     };
     Ok(Judged {
         size: peek.size,
-        verdict: deliberate(ticket, &facts, &peek.bytes, &tail),
+        verdict: deliberate(ticket, &facts, &peek.bytes, &more),
         etag: peek.etag,
         sha256,
     })
 }
 
+fn piece((offset, bytes): &(u64, Bytes)) -> Piece<'_> {
+    Piece {
+        offset: *offset,
+        bytes,
+    }
+}
+
 /// The verdict itself. Bytes that make the detector panic are malformed in every slot.
-fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], tail: &[u8]) -> Verdict {
+fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], more: &[(u64, Bytes)]) -> Verdict {
     let declared = Declared {
         name: &ticket.name,
         size: if ticket.exact_size {
@@ -301,7 +315,8 @@ fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], tail: &[u8]) -> Verdi
         sha256: ticket.sha256.as_deref(),
     };
     catch_unwind(AssertUnwindSafe(|| {
-        let finding = sniff::sniff(head, tail, facts.size);
+        let pieces: Vec<Piece> = more.iter().map(piece).collect();
+        let finding = sniff::sniff(head, &pieces, facts.size);
         verdict::judge(&ticket.policy, &declared, facts, &finding)
     }))
     .unwrap_or_else(|_| {
@@ -311,6 +326,7 @@ fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], tail: &[u8]) -> Verdi
             declared: ticket.media_type.clone(),
             detected: None,
             detail: "the bytes broke the detector".to_owned(),
+            evidence: None,
         })
     })
 }

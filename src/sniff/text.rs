@@ -1,16 +1,22 @@
-//! Text: what is no binary, and what a browser would make of it.
+//! Text: what is no binary, and which kind of text it is.
 
 use std::borrow::Cow;
 
-use serde::de::IgnoredAny;
-
-use super::bytes::{Sample, contains};
+use super::bytes::{Sample, contains, is_text_byte, starts};
+use super::json::{self, Json};
+use super::markup::{self, is_blank, skip_blanks};
 use crate::domain::verdict::Confidence::{Structure, Text};
 use crate::domain::verdict::{Finding, Flag};
 
+/// How much of a text is read to see whether it is a table.
+const TABLE: usize = 8 * 1024;
+
 pub fn look(sample: &Sample) -> Option<Finding> {
     let (text, legacy) = decode(sample.head, sample.is_whole())?;
-    let finding = markup(&text)
+    if text.is_empty() {
+        return None;
+    }
+    let finding = markup::look(sample, &text)
         .or_else(|| marked(&text))
         .unwrap_or_else(|| plain(&text, sample.is_whole()));
     Some(finding.flagged(Flag::LegacyCharset, legacy))
@@ -20,22 +26,72 @@ pub fn look(sample: &Sample) -> Option<Finding> {
 /// `None` when it is binary. Old 8-bit charsets stay as they are: all that is looked for
 /// is ASCII.
 fn decode(head: &[u8], whole: bool) -> Option<(Cow<'_, [u8]>, bool)> {
-    let utf16 = |bytes: &[u8], number: fn([u8; 2]) -> u16| {
-        let units = bytes.chunks_exact(2).map(|pair| number([pair[0], pair[1]]));
-        let text: String = char::decode_utf16(units)
-            .map(|unit| unit.unwrap_or(char::REPLACEMENT_CHARACTER))
-            .collect();
-        Cow::Owned(text.into_bytes())
-    };
     let (text, legacy) = match head {
-        [0xFF, 0xFE, rest @ ..] => (utf16(rest, u16::from_le_bytes), false),
-        [0xFE, 0xFF, rest @ ..] => (utf16(rest, u16::from_be_bytes), false),
+        [0xFF, 0xFE, 0, 0, rest @ ..] => (utf32(rest, u32::from_le_bytes)?, false),
+        [0, 0, 0xFE, 0xFF, rest @ ..] => (utf32(rest, u32::from_be_bytes)?, false),
+        [0, 0, 0, 1..=127, ..] => (utf32(head, u32::from_be_bytes)?, false),
+        [1..=127, 0, 0, 0, ..] => (utf32(head, u32::from_le_bytes)?, false),
+        [0xFF, 0xFE, rest @ ..] => (utf16(rest, u16::from_le_bytes)?, false),
+        [0xFE, 0xFF, rest @ ..] => (utf16(rest, u16::from_be_bytes)?, false),
+        [0, second, 0, fourth, ..] if *second != 0 && *fourth != 0 => {
+            (utf16(head, u16::from_be_bytes)?, false)
+        }
+        [first, 0, third, 0, ..] if *first != 0 && *third != 0 => {
+            (utf16(head, u16::from_le_bytes)?, false)
+        }
         _ => {
             let text = head.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(head);
-            (Cow::Borrowed(text), !is_utf8(text, whole))
+            let legacy = !is_utf8(text, whole);
+            if legacy && !is_legacy(text) {
+                return None;
+            }
+            (Cow::Borrowed(text), legacy)
         }
     };
-    (!text.iter().any(|byte| is_binary(*byte))).then_some((text, legacy))
+    // DOS ends a text with a mark of its own.
+    let end = text.strip_suffix(b"\x1A").unwrap_or(&text);
+    let odd = end.iter().filter(|byte| is_binary(**byte)).count();
+    // What is UTF-8 from end to end is no binary for a stray control character.
+    let stray = !legacy && odd * 50 <= end.len() && !end.contains(&0);
+    (odd == 0 || stray).then_some((text, legacy))
+}
+
+/// Whether bytes are UTF-8 without a control character; the read may cut a letter.
+pub fn is_clean(bytes: &[u8]) -> bool {
+    is_utf8(bytes, false)
+        && bytes
+            .iter()
+            .all(|byte| *byte >= 0x80 || is_text_byte(*byte))
+}
+
+/// UTF-16; `None` when a unit stands alone that cannot, or the text is of no script at all.
+fn utf16(bytes: &[u8], number: fn([u8; 2]) -> u16) -> Option<Cow<'static, [u8]>> {
+    let units = bytes.chunks_exact(2).map(|pair| number([pair[0], pair[1]]));
+    let count = bytes.len() / 2;
+    let mut text = String::with_capacity(count);
+    let mut seen = 0;
+    for unit in char::decode_utf16(units) {
+        match unit {
+            Ok(char) => {
+                seen += char.len_utf16();
+                text.push(char);
+            }
+            // The read may end within a pair.
+            Err(_) if seen + 1 == count => {}
+            Err(_) => return None,
+        }
+    }
+    let odd = |char: char| matches!(char, '\u{E000}'..='\u{F8FF}' | '\u{FFF0}'..='\u{FFFF}');
+    (!text.chars().any(odd)).then(|| Cow::Owned(text.into_bytes()))
+}
+
+/// UTF-32; `None` when it is none.
+fn utf32(bytes: &[u8], number: fn([u8; 4]) -> u32) -> Option<Cow<'static, [u8]>> {
+    let units = bytes
+        .chunks_exact(4)
+        .map(|unit| number([unit[0], unit[1], unit[2], unit[3]]));
+    let text: Option<String> = units.map(char::from_u32).collect();
+    text.map(|text| Cow::Owned(text.into_bytes()))
 }
 
 /// Whether it is UTF-8; the end of the read may cut a character.
@@ -46,319 +102,116 @@ fn is_utf8(text: &[u8], whole: bool) -> bool {
     }
 }
 
-/// A binary data byte of <https://mimesniff.spec.whatwg.org/#binary-data-byte>.
-fn is_binary(byte: u8) -> bool {
-    matches!(byte, 0..=8 | 0x0B | 0x0E..=0x1A | 0x1C..=0x1F)
-}
-
-/// Tags that begin a page; wider than the WHATWG table, for other readers are laxer.
-const HTML_TAGS: &[&str] = &[
-    "a",
-    "abbr",
-    "address",
-    "applet",
-    "area",
-    "article",
-    "aside",
-    "audio",
-    "b",
-    "base",
-    "basefont",
-    "bdo",
-    "bgsound",
-    "big",
-    "blink",
-    "blockquote",
-    "body",
-    "br",
-    "button",
-    "canvas",
-    "caption",
-    "center",
-    "cite",
-    "code",
-    "col",
-    "dd",
-    "del",
-    "details",
-    "dialog",
-    "dir",
-    "div",
-    "dl",
-    "dt",
-    "em",
-    "embed",
-    "fieldset",
-    "figure",
-    "font",
-    "footer",
-    "form",
-    "frame",
-    "frameset",
-    "h1",
-    "h2",
-    "h3",
-    "h4",
-    "h5",
-    "h6",
-    "head",
-    "header",
-    "hr",
-    "html",
-    "i",
-    "iframe",
-    "img",
-    "input",
-    "ins",
-    "isindex",
-    "keygen",
-    "label",
-    "legend",
-    "li",
-    "link",
-    "main",
-    "map",
-    "marquee",
-    "math",
-    "menu",
-    "meta",
-    "nav",
-    "nobr",
-    "noframes",
-    "noscript",
-    "object",
-    "ol",
-    "option",
-    "p",
-    "param",
-    "picture",
-    "plaintext",
-    "portal",
-    "pre",
-    "q",
-    "s",
-    "samp",
-    "script",
-    "section",
-    "select",
-    "slot",
-    "small",
-    "source",
-    "span",
-    "strike",
-    "strong",
-    "style",
-    "sub",
-    "summary",
-    "sup",
-    "table",
-    "tbody",
-    "td",
-    "template",
-    "textarea",
-    "tfoot",
-    "th",
-    "thead",
-    "title",
-    "tr",
-    "track",
-    "tt",
-    "u",
-    "ul",
-    "var",
-    "video",
-    "wbr",
-    "xmp",
-];
-
-fn is_blank(byte: u8) -> bool {
-    matches!(byte, b'\t' | b'\n' | 0x0C | b'\r' | b' ')
-}
-
-/// HTML, XHTML, SVG, XML or PHP, by the first tag behind blanks, comments, processing
-/// instructions and the document type.
-fn markup(text: &[u8]) -> Option<Finding> {
-    let mut rest = skip_blanks(text);
-    let mut declared = false;
-    let mut comment = false;
-    loop {
-        let starts = |mark: &str| {
-            let found = rest.get(..mark.len());
-            found.is_some_and(|found| found.eq_ignore_ascii_case(mark.as_bytes()))
-        };
-        let skipped = if starts("<?php") || starts("<?=") {
-            return Some(Finding::of("application/x-httpd-php", Structure));
-        } else if starts("<?") {
-            declared |= starts("<?xml");
-            skip_past(rest, b"?>")
-        } else if starts("<!--") {
-            comment = true;
-            skip_past(rest, b"-->")
-        } else if starts("<!doctype html") && !declared {
-            return Some(Finding::of("text/html", Structure));
-        } else if starts("<!doctype") {
-            skip_doctype(rest)
-        } else {
-            break;
-        };
-        match skipped {
-            Some(after) => rest = skip_blanks(after),
-            // What does not end is read by a browser as far as it goes.
-            None if declared => return Some(xml(text)),
-            None => return Some(Finding::of("text/html", Structure)),
-        }
-    }
-    match tag(rest) {
-        Some(name) => Some(root(text, &name, declared)),
-        None if declared => Some(xml(text)),
-        // A comment alone is enough for a browser to take the rest for HTML.
-        None => comment.then(|| Finding::of("text/html", Structure)),
-    }
-}
-
-fn root(text: &[u8], name: &str, declared: bool) -> Finding {
-    let local = name.rsplit(':').next().unwrap_or(name);
-    if local == "svg" {
-        Finding::of("image/svg+xml", Structure)
-    } else if local == "html" && (declared || name != local) {
-        Finding::of("application/xhtml+xml", Structure)
-    } else if !declared && HTML_TAGS.contains(&name) {
-        Finding::of("text/html", Structure)
+/// Whether bytes that are not UTF-8 read like a charset from before it: those too have
+/// blanks between their words, and a short text has some letters that all of them share.
+fn is_legacy(text: &[u8]) -> bool {
+    let plain = text.iter().filter(|byte| byte.is_ascii()).count();
+    let blanks = text.iter().filter(|byte| is_blank(**byte)).count();
+    if text.len() < 64 {
+        plain * 2 >= text.len()
     } else {
-        xml(text)
+        blanks * 400 >= text.len()
     }
 }
 
-/// XML, active when it asks for a style sheet or uses a vocabulary a browser executes.
-fn xml(text: &[u8]) -> Finding {
-    let active = [
-        "<?xml-stylesheet",
-        "www.w3.org/1999/xhtml",
-        "www.w3.org/2000/svg",
-        "1999/XSL/Transform",
-    ];
-    Finding {
-        active: active.iter().any(|mark| contains(text, mark.as_bytes())),
-        ..Finding::of("application/xml", Structure)
-    }
-}
-
-fn skip_blanks(text: &[u8]) -> &[u8] {
-    let at = text.iter().position(|byte| !is_blank(*byte));
-    &text[at.unwrap_or(text.len())..]
-}
-
-fn skip_past<'a>(text: &'a [u8], end: &[u8]) -> Option<&'a [u8]> {
-    let at = text.windows(end.len()).position(|found| found == end)?;
-    Some(&text[at + end.len()..])
-}
-
-/// Behind a document type and its internal subset.
-fn skip_doctype(text: &[u8]) -> Option<&[u8]> {
-    let mut depth = 0_usize;
-    let mut quote = None;
-    let at = text.iter().position(|byte| {
-        match (quote, byte) {
-            (Some(open), byte) => quote = Some(open).filter(|open| open != byte),
-            (None, b'"' | b'\'') if depth == 0 => quote = Some(*byte),
-            (None, b'[') => depth += 1,
-            (None, b']') => depth = depth.saturating_sub(1),
-            (None, b'>') => return depth == 0,
-            _ => {}
-        }
-        false
-    })?;
-    Some(&text[at + 1..])
-}
-
-/// The lower-case name of the tag that the text begins with, when it reads like one.
-fn tag(text: &[u8]) -> Option<String> {
-    let inner = text.strip_prefix(b"<")?;
-    let is_name = |byte: &u8| {
-        byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':') || *byte >= 0x80
-    };
-    let len = inner
-        .iter()
-        .position(|byte| !is_name(byte))
-        .unwrap_or(inner.len());
-    let name = String::from_utf8_lossy(&inner[..len]).to_ascii_lowercase();
-    let begins = inner
-        .first()
-        .is_some_and(|byte| byte.is_ascii_alphabetic() || *byte == b'_' || *byte >= 0x80);
-    let closes = match &inner[len..] {
-        [b'/', b'>', ..] | [b'>', ..] => true,
-        // `<svg/onload=…>` is a tag to browsers.
-        [b'/', ..] => HTML_TAGS.contains(&name.as_str()) || name == "svg",
-        // A known tag needs no end to be read; an unknown one is only a `<` in prose.
-        [byte, rest @ ..] if is_blank(*byte) => {
-            HTML_TAGS.contains(&name.as_str()) || name == "svg" || rest.contains(&b'>')
-        }
-        _ => false,
-    };
-    (begins && closes).then_some(name)
+/// A binary data byte of <https://mimesniff.spec.whatwg.org/#binary-data-byte>, but for
+/// those that data bases and East Asian charsets put into text.
+fn is_binary(byte: u8) -> bool {
+    matches!(byte, 0..=8 | 0x10..=0x1A)
 }
 
 /// Text formats that begin with a mark of their own.
 fn marked(text: &[u8]) -> Option<Finding> {
     let text = skip_blanks(text);
     let media_type = match text {
-        [b'#', b'!', b'/' | b' ', ..] => "text/x-shellscript",
+        [b'#', b'!', rest @ ..] => interpreter(rest)?,
         [b'{', b'\\', b'r', b't', b'f', ..] => "application/rtf",
-        [b'%', b'!', b'P', b'S', b'-', ..] => "application/postscript",
+        [b'%', b'!', b'P', b'S', ..] => "application/postscript",
         _ if text.starts_with(b"WEBVTT") => "text/vtt",
-        _ if text.starts_with(b"BEGIN:VCALENDAR") => "text/calendar",
-        _ if text.starts_with(b"BEGIN:VCARD") => "text/vcard",
+        _ if starts(text, b"BEGIN:VCALENDAR") => "text/calendar",
+        _ if starts(text, b"BEGIN:VCARD") => "text/vcard",
+        _ if text.starts_with(b"ISO-10303-21;") => "model/step",
         _ => return None,
     };
     Some(Finding::of(media_type, Structure))
 }
 
+/// The language of a script by its first line.
+fn interpreter(rest: &[u8]) -> Option<&'static str> {
+    let line = rest.split(|byte| *byte == b'\n').next()?;
+    let line = &line[..line.len().min(128)];
+    let has = |name: &str| contains(line, name.as_bytes());
+    if !matches!(skip_blanks(line), [b'/', ..]) {
+        None
+    } else if has("python") {
+        Some("text/x-python")
+    } else if has("ruby") {
+        Some("text/x-ruby")
+    } else if has("php") {
+        Some("application/x-httpd-php")
+    } else if has("node") || has("deno") || has("bun") {
+        Some("text/javascript")
+    } else {
+        Some("text/x-shellscript")
+    }
+}
+
 fn plain(text: &[u8], whole: bool) -> Finding {
-    let nested = matches!(skip_blanks(text), [b'{' | b'[', ..]);
-    match is_json(text, whole) {
-        true if nested => Finding::of("application/json", Structure),
-        scalar => Finding::of("text/plain", Text).flagged(Flag::JsonScalar, scalar),
+    match json::read(text, whole) {
+        Json::Nested => return Finding::of("application/json", Structure),
+        Json::Scalar => return Finding::of("text/plain", Text).flagged(Flag::JsonScalar, true),
+        Json::No => {}
     }
-}
-
-/// Whether it is one JSON value, or the beginning of one that the read cut. Nothing is
-/// built of it, and nesting is bounded.
-fn is_json(text: &[u8], whole: bool) -> bool {
-    match serde_json::from_slice::<IgnoredAny>(text) {
-        Ok(_) => true,
-        Err(error) => !whole && error.is_eof(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn json_is_told_from_text_that_looks_like_it() {
-        for (text, whole, json) in [
-            (
-                r#" {"a":[1,-2.5e3,"\"]",true,null,{}],"b":[]} "#,
-                true,
-                true,
-            ),
-            (r#""text""#, true, true),
-            ("", true, false),
-            ("[1,2", true, false),
-            ("[1,2", false, true),
-            (r#"{"a":"b\"#, false, true),
-            ("{\"a\":1}\n{\"a\":2}", true, false),
-            ("{\"a\":1}\n{\"a\":2", false, false),
-            ("[section]\nkey=1", false, false),
-            ("[1}", true, false),
-            ("12,13", true, false),
-            ("true story", true, false),
-        ] {
-            assert_eq!(is_json(text.as_bytes(), whole), json, "{text}");
+    let media_type = if let Some(delimiter) = delimiter(text, whole) {
+        if delimiter == b'\t' {
+            "text/tab-separated-values"
+        } else {
+            "text/csv"
         }
-        assert!(
-            !is_json("[".repeat(60_000).as_bytes(), true),
-            "and no depth overflows"
-        );
+    } else if text.starts_with(b"# ") && markup::marks(text) >= 3 && contains(text, b"\n## ") {
+        "text/markdown"
+    } else {
+        "text/plain"
+    };
+    let tags = media_type != "text/markdown" && markup::has_tags(text);
+    Finding::of(media_type, Text).flagged(Flag::Tags, tags)
+}
+
+/// What separates the columns, when every record (RFC 4180) has as many of them.
+fn delimiter(text: &[u8], whole: bool) -> Option<u8> {
+    let cut = !whole || text.len() > TABLE;
+    let text = &text[..text.len().min(TABLE)];
+    [b'\t', b';', b',', b'|']
+        .into_iter()
+        .find(|delimiter| is_table(text, *delimiter, cut))
+}
+
+fn is_table(text: &[u8], delimiter: u8, cut: bool) -> bool {
+    let (mut records, mut columns, mut here) = (0, None, 0);
+    let (mut quoted, mut filled) = (false, false);
+    let mut note = |here: usize| {
+        let same = *columns.get_or_insert(here) == here;
+        records += usize::from(same);
+        same
+    };
+    for byte in text {
+        match byte {
+            b'"' => quoted = !quoted,
+            b'\n' | b'\r' if !quoted => {
+                if filled && !note(here) {
+                    return false;
+                }
+                (here, filled) = (0, false);
+            }
+            byte => {
+                here += usize::from(!quoted && *byte == delimiter);
+                filled = true;
+            }
+        }
     }
+    if filled && !cut && !note(here) {
+        return false;
+    }
+    // Two lines with a comma each are prose.
+    columns.is_some_and(|columns| columns >= 1 && records >= 2 && columns * records >= 4)
 }

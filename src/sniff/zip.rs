@@ -1,17 +1,31 @@
-//! ZIP and what is built on it. What an archive holds is read from the central directory,
-//! at its end; readers ignore a local header that no entry there points to (PKWARE APPNOTE).
+//! ZIP. What an archive holds is read from the central directory, at its end; readers
+//! ignore a local header that no entry there points to (PKWARE APPNOTE). Where the directory
+//! is too long to be read, the part of it that was, and the local headers in the head.
 
-use super::bytes::{Sample, le16, le32, le64};
-use crate::domain::media::{DOCM, DOCX, PPTM, PPTX, XLSB, XLSM, XLSX};
+use memchr::memmem;
+
+use super::bytes::{Sample, inflate, le16, le32, le64};
+use super::package::Members;
 use crate::domain::verdict::Confidence::{Signature, Structure};
 use crate::domain::verdict::{Finding, Flag};
 
+const LOCAL: &[u8] = b"PK\x03\x04";
+const ENTRY: &[u8] = b"PK\x01\x02";
+const END: &[u8] = b"PK\x05\x06";
+/// How much of a member is unpacked to read what it says of the rest.
+const CONTENT: usize = 32 * 1024;
+
 /// Whether the object begins as a ZIP archive: with a member, with the end record of an
-/// empty one, or with the marker of an archive that was to be split and was not.
+/// empty one, or with a marker of an archive that was to be split.
 pub fn begins(head: &[u8]) -> bool {
-    [&b"PK\x03\x04"[..], b"PK\x05\x06", b"PK00PK\x03\x04"]
-        .iter()
-        .any(|magic| head.starts_with(magic))
+    head.starts_with(END) || first_local(head).is_some()
+}
+
+/// Where the first member begins.
+fn first_local(head: &[u8]) -> Option<usize> {
+    let marked = head.starts_with(b"PK00PK") || head.starts_with(b"PK\x07\x08PK");
+    let at = if marked { 4 } else { 0 };
+    head.get(at..)?.starts_with(LOCAL).then_some(at)
 }
 
 pub fn look(sample: &Sample) -> Option<Finding> {
@@ -22,26 +36,30 @@ pub fn look(sample: &Sample) -> Option<Finding> {
     if end.is_empty() {
         return Some(unread());
     }
-    let Some(directory) = Directory::find(end, start) else {
-        // A comment is at most 64 KiB long: with that much read, no record means no archive.
-        let all_read = sample.is_whole() || end.len() as u64 >= super::TAIL_BYTES;
-        return Some(if all_read {
-            Finding::broken(
-                "application/zip",
-                "no end record: the archive is cut or none",
-            )
-        } else {
-            unread()
-        });
-    };
-    Some(match members(sample, &directory) {
-        Some(Ok(members)) => members.finding(),
-        Some(Err(why)) => Finding::broken("application/zip", why),
-        None => unread(),
-    })
+    let mut why = "no end record: the archive is cut or none";
+    for at in memmem::rfind_iter(end, END).take(16) {
+        let Some(directory) = Directory::read(sample, end, at, start) else {
+            continue;
+        };
+        match members(sample, &directory) {
+            Ok((members, complete)) => {
+                let media_type = members.media_type();
+                let unsure = !complete && media_type == "application/zip";
+                let confidence = if unsure { Signature } else { Structure };
+                return Some(
+                    members
+                        .flag(Finding::of(media_type, confidence))
+                        .flagged(Flag::DirectoryNotRead, unsure)
+                        .at(directory.record),
+                );
+            }
+            Err(fault) => why = fault,
+        }
+    }
+    Some(Finding::broken("application/zip", why).at(start))
 }
 
-/// An archive whose directory lies outside what was read.
+/// An archive of which the end was not read.
 fn unread() -> Finding {
     Finding::of("application/zip", Signature).flagged(Flag::DirectoryNotRead, true)
 }
@@ -56,19 +74,7 @@ struct Directory {
 }
 
 impl Directory {
-    /// Reads the last end record whose comment fits behind it.
-    fn find(end: &[u8], start: u64) -> Option<Self> {
-        let last = end.len().checked_sub(22)?;
-        (0..=last)
-            .rev()
-            .filter(|at| end[*at..].starts_with(b"PK\x05\x06"))
-            .find(|at| {
-                le16(end, at + 20).is_some_and(|len| at + 22 + usize::from(len) <= end.len())
-            })
-            .and_then(|at| Self::read(end, at, start))
-    }
-
-    fn read(end: &[u8], at: usize, start: u64) -> Option<Self> {
+    fn read(sample: &Sample, end: &[u8], at: usize, start: u64) -> Option<Self> {
         let record = start.checked_add(at as u64)?;
         let classic = Self {
             entries: u64::from(le16(end, at + 10)?),
@@ -76,236 +82,168 @@ impl Directory {
             offset: u64::from(le32(end, at + 16)?),
             record,
         };
+        le16(end, at + 20)?;
         let full = classic.entries == 0xFFFF
             || classic.len == 0xFFFF_FFFF
             || classic.offset == 0xFFFF_FFFF;
         Some(if full {
-            Self::zip64(end, at, start).unwrap_or(classic)
+            Self::zip64(sample, record).unwrap_or(classic)
         } else {
             classic
         })
     }
 
     /// The 64-bit record, found through the locator that stands before the classic one.
-    fn zip64(end: &[u8], at: usize, start: u64) -> Option<Self> {
-        let locator = at
-            .checked_sub(20)
-            .filter(|at| end[*at..].starts_with(b"PK\x06\x07"))?;
-        let record = le64(end, locator + 8)?;
-        let at = usize::try_from(record.checked_sub(start)?).ok()?;
-        end.get(at..)
-            .filter(|rest| rest.starts_with(b"PK\x06\x06"))?;
+    fn zip64(sample: &Sample, record: u64) -> Option<Self> {
+        let locator = sample.at(record.checked_sub(20)?, 20)?;
+        if !locator.starts_with(b"PK\x06\x07") {
+            return None;
+        }
+        let record = le64(locator, 8)?;
+        let long = sample
+            .at(record, 56)
+            .filter(|long| long.starts_with(b"PK\x06\x06"))?;
         Some(Self {
-            entries: le64(end, at.checked_add(32)?)?,
-            len: le64(end, at.checked_add(40)?)?,
-            offset: le64(end, at.checked_add(48)?)?,
+            entries: le64(long, 32)?,
+            len: le64(long, 40)?,
+            offset: le64(long, 48)?,
             record,
         })
     }
+
+    /// Where it really begins, and by how much that differs from what is stated: some
+    /// writers forget what they put before the archive.
+    fn begin(&self, sample: &Sample) -> Option<(u64, u64)> {
+        let counted = self.record.checked_sub(self.len)?;
+        let is_entry = |at: u64| sample.at(at, 4).is_some_and(|magic| magic == ENTRY);
+        if is_entry(self.offset) {
+            return Some((self.offset, 0));
+        }
+        if is_entry(counted) && counted > self.offset {
+            return Some((counted, counted - self.offset));
+        }
+        (self.offset <= counted && sample.at(self.offset, 4).is_none()).then_some((self.offset, 0))
+    }
 }
 
-/// What the members' names tell.
-#[derive(Default)]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "one for each name that is looked for"
-)]
-struct Members {
-    /// The `mimetype` member's content, when it is the first and not compressed.
-    media_type: Option<&'static str>,
-    content_types: bool,
-    word: bool,
-    excel: bool,
-    binary_excel: bool,
-    slides: bool,
-    macros: bool,
-    container: bool,
-    open_document: bool,
-    manifest: bool,
-    android: bool,
-    encrypted: bool,
-    escape: bool,
-    bomb: bool,
-}
-
-/// Walks the directory; `None` when it was not read as a whole.
-fn members(sample: &Sample, directory: &Directory) -> Option<Result<Members, &'static str>> {
-    if directory.entries == 0 && directory.len == 0 {
-        return Some(Ok(Members::default()));
-    }
-    if directory
-        .offset
-        .checked_add(directory.len)
-        .is_none_or(|end| end > directory.record)
-    {
-        return Some(Err("the central directory lies behind the end record"));
-    }
-    let bytes = sample.at(directory.offset, usize::try_from(directory.len).ok()?)?;
+/// What the members' names tell, and whether all of them were read.
+fn members(sample: &Sample, directory: &Directory) -> Result<(Members, bool), &'static str> {
     let mut members = Members::default();
-    let mut at = 0;
-    let mut seen = 0;
-    while let Some(member) = Member::read(bytes, at) {
-        members.note(sample, &member);
-        at += member.record_len;
-        seen += 1;
+    if directory.entries == 0 && directory.len == 0 {
+        return Ok((members, true));
     }
-    // Writers that overflow the 16-bit count are honest; those that list nothing are not.
-    if seen == 0 {
-        return Some(Err(
-            "the central directory is not where the end record says",
-        ));
+    let (start, delta) = directory
+        .begin(sample)
+        .ok_or("the central directory is not where the end record says")?;
+    if let Some(bytes) = sample.from(start) {
+        walk(bytes, delta, sample, &mut members);
     }
-    Some(Ok(members))
+    let complete = sample
+        .at(start, usize::try_from(directory.len).unwrap_or(usize::MAX))
+        .is_some();
+    if complete {
+        // Writers that overflow the 16-bit count are honest; those that list nothing are not.
+        return if members.seen == 0 {
+            Err("the central directory is not where the end record says")
+        } else {
+            Ok((members, true))
+        };
+    }
+    locals(sample, &mut members);
+    let (end, offset) = sample.end();
+    if offset > start
+        && let Some(at) = memmem::find(end, ENTRY)
+    {
+        walk(&end[at..], delta, sample, &mut members);
+    }
+    Ok((members, false))
 }
 
-/// One record of the central directory.
-struct Member<'a> {
-    name: &'a [u8],
-    flags: u16,
+/// Walks records of the central directory as long as there are any.
+fn walk(bytes: &[u8], delta: u64, sample: &Sample, members: &mut Members) {
+    let mut at = 0;
+    while let Some((mut member, len)) = Member::listed(bytes, at) {
+        member.local = member.local.saturating_add(delta);
+        members.note(sample, &member);
+        at += len;
+    }
+}
+
+/// Walks the local headers that the head holds.
+fn locals(sample: &Sample, members: &mut Members) {
+    let head = sample.head;
+    let mut next = first_local(head);
+    while let Some((member, data)) = next.and_then(|at| Member::local(head, at)) {
+        members.note(sample, &member);
+        // Sizes may stand behind the data; then the next header is searched for.
+        next = match member.packed {
+            0 | u32::MAX => head
+                .get(data..)
+                .and_then(|rest| memmem::find(rest, LOCAL))
+                .map(|at| data + at),
+            packed => Some(data.saturating_add(packed as usize)),
+        };
+    }
+}
+
+/// One member of an archive.
+pub struct Member<'a> {
+    pub name: &'a [u8],
+    pub flags: u16,
     method: u16,
-    packed: u32,
-    unpacked: u32,
+    pub packed: u32,
+    pub unpacked: u32,
     local: u64,
-    record_len: usize,
 }
 
 impl<'a> Member<'a> {
-    fn read(bytes: &'a [u8], at: usize) -> Option<Self> {
-        bytes
-            .get(at..)
-            .filter(|rest| rest.starts_with(b"PK\x01\x02"))?;
-        let len = |field| le16(bytes, at + field).map(usize::from);
+    /// From its record in the central directory, with that record's length.
+    fn listed(bytes: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        let record = bytes.get(at..).filter(|rest| rest.starts_with(ENTRY))?;
+        let len = |field| le16(record, field).map(usize::from);
         let name_len = len(28)?;
-        Some(Self {
-            name: bytes.get(at + 46..at + 46 + name_len)?,
-            flags: le16(bytes, at + 8)?,
-            method: le16(bytes, at + 10)?,
-            packed: le32(bytes, at + 20)?,
-            unpacked: le32(bytes, at + 24)?,
-            local: u64::from(le32(bytes, at + 42)?),
-            record_len: 46 + name_len + len(30)? + len(32)?,
-        })
+        let member = Self {
+            name: record.get(46..46 + name_len)?,
+            flags: le16(record, 8)?,
+            method: le16(record, 10)?,
+            packed: le32(record, 20)?,
+            unpacked: le32(record, 24)?,
+            local: u64::from(le32(record, 42)?),
+        };
+        Some((member, 46 + name_len + len(30)? + len(32)?))
     }
 
-    /// Whether the name is this path; archivers differ in case and in slashes.
-    fn is(&self, path: &str) -> bool {
-        self.name.len() == path.len() && self.starts(path)
+    /// From the header before its data, with where that data begins.
+    fn local(head: &'a [u8], at: usize) -> Option<(Self, usize)> {
+        let header = head.get(at..).filter(|rest| rest.starts_with(LOCAL))?;
+        let name_len = usize::from(le16(header, 26)?);
+        let member = Self {
+            name: header.get(30..30 + name_len)?,
+            flags: le16(header, 6)?,
+            method: le16(header, 8)?,
+            packed: le32(header, 18)?,
+            unpacked: le32(header, 22)?,
+            local: at as u64,
+        };
+        Some((member, at + 30 + name_len + usize::from(le16(header, 28)?)))
     }
 
-    fn starts(&self, path: &str) -> bool {
-        self.name.len() >= path.len()
-            && self
-                .name
-                .iter()
-                .zip(path.as_bytes())
-                .all(|(found, wanted)| {
-                    found.eq_ignore_ascii_case(wanted) || (*found == b'\\' && *wanted == b'/')
-                })
-    }
-
-    /// `word/document.xml`, and the `document2.xml` some writers number.
-    fn is_part(&self, stem: &str, extension: &str) -> bool {
-        let rest = self.name.get(stem.len()..).unwrap_or_default();
-        self.starts(stem)
-            && rest
-                .len()
-                .checked_sub(extension.len())
-                .is_some_and(|digits| {
-                    rest[..digits].iter().all(u8::is_ascii_digit)
-                        && rest[digits..].eq_ignore_ascii_case(extension.as_bytes())
-                })
-    }
-
-    fn escapes(&self) -> bool {
-        matches!(self.name, [b'/' | b'\\', ..] | [_, b':', ..])
-            || self
-                .name
-                .split(|byte| matches!(byte, b'/' | b'\\'))
-                .any(|step| step == b"..")
-    }
-
-    /// The content of a member that is stored as it is, when the head holds it.
-    fn stored<'s>(&self, sample: &Sample<'s>) -> Option<&'s [u8]> {
+    /// The beginning of its content, when that was read and is packed in a way known here.
+    pub fn content(&self, sample: &Sample) -> Option<Vec<u8>> {
         let local = sample
             .at(self.local, 30)
-            .filter(|local| local.starts_with(b"PK\x03\x04"))?;
+            .filter(|local| local.starts_with(LOCAL))?;
         let names = u64::from(le16(local, 26)?) + u64::from(le16(local, 28)?);
-        let plain = self.method == 0 && self.packed <= 128;
-        let start = self.local + 30 + names;
-        sample.at(start, self.packed as usize).filter(|_| plain)
-    }
-}
-
-impl Members {
-    fn note(&mut self, sample: &Sample, member: &Member) {
-        self.content_types |= member.is("[Content_Types].xml");
-        self.word |= member.is_part("word/document", ".xml");
-        self.excel |= member.is_part("xl/workbook", ".xml");
-        self.binary_excel |= member.is_part("xl/workbook", ".bin");
-        self.slides |= member.is_part("ppt/presentation", ".xml");
-        self.macros |= member
-            .name
-            .to_ascii_lowercase()
-            .ends_with(b"vbaproject.bin");
-        self.container |= member.is("META-INF/container.xml");
-        self.open_document |= member.is("content.xml") || member.is("META-INF/manifest.xml");
-        self.manifest |= member.is("META-INF/MANIFEST.MF");
-        self.android |= member.is("AndroidManifest.xml");
-        self.encrypted |= member.flags & 1 != 0;
-        self.escape |= member.escapes();
-        self.bomb |= u64::from(member.unpacked) > 1_000_000 + 1000 * u64::from(member.packed)
-            && member.unpacked != u32::MAX;
-        if member.is("mimetype") {
-            self.media_type = member.stored(sample).and_then(declared_type);
+        let rest = sample.from(self.local + 30 + names)?;
+        let bytes = match self.packed {
+            0 | u32::MAX => rest,
+            packed => &rest[..rest.len().min(packed as usize)],
+        };
+        match self.method {
+            _ if self.flags & 1 != 0 => None,
+            0 if self.packed > 0 => Some(bytes[..bytes.len().min(CONTENT)].to_vec()),
+            8 => inflate(bytes, CONTENT, false).map(|(content, _)| content),
+            _ => None,
         }
-    }
-
-    fn media_type(&self) -> &'static str {
-        let office = [self.word, self.excel, self.binary_excel, self.slides];
-        match self.media_type {
-            _ if self.android => "application/vnd.android.package-archive",
-            Some("application/epub+zip") if self.container => "application/epub+zip",
-            Some(name) if self.open_document && name != "application/epub+zip" => name,
-            _ if self.content_types => match (office, self.macros) {
-                ([true, false, false, false], false) => DOCX,
-                ([true, false, false, false], true) => DOCM,
-                ([false, true, false, false], false) => XLSX,
-                ([false, true, false, false], true) => XLSM,
-                ([false, false, true, false], _) => XLSB,
-                ([false, false, false, true], false) => PPTX,
-                ([false, false, false, true], true) => PPTM,
-                _ => "application/zip",
-            },
-            _ if self.manifest => "application/java-archive",
-            _ => "application/zip",
-        }
-    }
-
-    fn finding(&self) -> Finding {
-        Finding::of(self.media_type(), Structure)
-            .flagged(Flag::Macros, self.macros)
-            .flagged(Flag::Encrypted, self.encrypted)
-            .flagged(Flag::PathEscape, self.escape)
-            .flagged(Flag::BombRatio, self.bomb)
-    }
-}
-
-/// The types that a `mimetype` member may state.
-fn declared_type(content: &[u8]) -> Option<&'static str> {
-    match content.trim_ascii() {
-        b"application/epub+zip" => Some("application/epub+zip"),
-        b"application/vnd.oasis.opendocument.text" => {
-            Some("application/vnd.oasis.opendocument.text")
-        }
-        b"application/vnd.oasis.opendocument.spreadsheet" => {
-            Some("application/vnd.oasis.opendocument.spreadsheet")
-        }
-        b"application/vnd.oasis.opendocument.presentation" => {
-            Some("application/vnd.oasis.opendocument.presentation")
-        }
-        b"application/vnd.oasis.opendocument.graphics" => {
-            Some("application/vnd.oasis.opendocument.graphics")
-        }
-        _ => None,
     }
 }

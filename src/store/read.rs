@@ -1,6 +1,7 @@
 //! What the judge reads: a head, a tail, and what the store knows about an object.
 
 use std::future::Future;
+use std::ops::Range;
 
 use aws_sdk_s3::primitives::ByteStream;
 use aws_sdk_s3::types::{ChecksumMode, ChecksumType};
@@ -48,23 +49,23 @@ impl Store {
         within_limit(Box::pin(self.read_head(bucket, key, n.max(1), if_match))).await
     }
 
-    /// The last `n` bytes of an object of `size` bytes; all of it when it is shorter.
-    /// The object must have this `ETag`, else [`StoreError::Changed`].
-    pub async fn tail_bytes(
+    /// The bytes of a range of an object of `size` bytes, cut at its end. The object must
+    /// have this `ETag`, else [`StoreError::Changed`].
+    pub async fn range_bytes(
         &self,
         bucket: Bucket,
         key: &str,
+        range: Range<u64>,
         size: u64,
-        n: u64,
         etag: &str,
     ) -> Result<Bytes, StoreError> {
-        if size == 0 || n == 0 {
+        let (first, end) = (range.start, range.end.min(size));
+        if first >= end {
             return Ok(Bytes::new());
         }
-        let first = size.saturating_sub(n);
         within_limit(Box::pin(async {
             let span = match self
-                .get_range(bucket, key, first, size - 1, Some(etag))
+                .get_range(bucket, key, first, end - 1, Some(etag))
                 .await?
             {
                 Got::Span(span) => span,
@@ -72,12 +73,12 @@ impl Store {
                 Got::OutOfRange => return Err(StoreError::Changed),
             };
             match (span.range, span.length) {
-                (Some(range), _) if range == (first, size - 1, size) => {}
-                (None, Some(length)) if first == 0 && length == size => {}
+                (Some(range), _) if range == (first, end - 1, size) => {}
+                (None, Some(length)) if first == 0 && end == size && length == size => {}
                 (Some((.., total)), _) if total != size => return Err(StoreError::Changed),
                 _ => return Err(senseless("another range than asked for")),
             }
-            read_exactly(span.body, size - first).await
+            read_exactly(span.body, end - first).await
         }))
         .await
     }

@@ -129,7 +129,13 @@ fn the_bytes_decide_and_hints_choose_among_what_bytes_cannot_tell() {
             &svg,
             Ok("image/svg+xml"),
         ),
-        (&[".html"], "a.html", None, &html, Ok("text/html")),
+        (
+            &[".html"],
+            "a.html",
+            None,
+            &html,
+            Err(Reason::ActiveContent),
+        ),
         (&[], "a.html", None, &html, Ok("text/html")),
         (&[], "a", None, &unknown, Ok("application/octet-stream")),
         (
@@ -175,7 +181,7 @@ fn the_bytes_decide_and_hints_choose_among_what_bytes_cannot_tell() {
             &plain(),
             Err(Reason::ActiveContent),
         ),
-        (&[".js"], "a.js", None, &plain(), Ok("text/javascript")),
+        (&[".js"], "a.js", None, &plain(), Err(Reason::ActiveContent)),
         (&[], "a.js", None, &plain(), Ok("text/plain")),
         (&[".zip"], "a.zip", None, &docx, Ok("application/zip")),
         (&[".zip"], "a.docx", None, &docx, Ok(DOCX)),
@@ -298,7 +304,13 @@ fn a_wrong_hint_that_is_acceptable_is_a_warning() {
 
 #[test]
 fn a_rejection_tells_the_client_what_was_declared_and_what_was_found() {
-    let html = Finding::of("text/html", Structure);
+    let html = Finding {
+        evidence: Evidence {
+            offset: 0,
+            bytes: "3c21".to_owned(),
+        },
+        ..Finding::of("text/html", Structure)
+    };
     let declared = declared("a.png", Some("image/PNG"));
     let Verdict::Reject(rejection) = judge(&policy(&[".png"]), &declared, &facts(), &html) else {
         panic!("accepted");
@@ -308,7 +320,8 @@ fn a_rejection_tells_the_client_what_was_declared_and_what_was_found() {
         problem,
         serde_json::json!({"type": "about:blank", "title": "The content was rejected", "status": 422,
             "code": "content-rejected", "detail": "declared image/png, header bytes say text/html",
-            "reason": "active-content", "declared": "image/png", "detected": "text/html"})
+            "reason": "active-content", "declared": "image/png", "detected": "text/html",
+            "evidence": {"offset": 0, "bytes": "3c21"}})
     );
 }
 

@@ -85,6 +85,7 @@ async fn view(
         "disposition": policy.disposition,
         "public": policy.public,
         "strict_match": policy.strict_match,
+        "allow_active_content": policy.allow_active_content,
         "usage": {
             "ref": reference,
             "open_tickets": entries.open,
