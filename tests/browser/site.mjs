@@ -2,6 +2,7 @@
 import { createHmac } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createServer as createTcpServer, connect } from "node:net";
@@ -10,7 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { BINARY, ENV, end, start } from "./broker.mjs";
+import { BINARY, ENV, LOGS, end, start } from "./broker.mjs";
 
 const SECRET = "a secret of the browser tests, long enough for HS256";
 const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
@@ -55,6 +56,7 @@ ${slots}`);
   let broker = null;
   const begin = async () => {
     broker = putgate("serve");
+    broker.stderr.pipe(createWriteStream(join(LOGS, `${name}-serve.log`), { flags: "a" }));
     await ready(broker);
   };
   await begin();
