@@ -9,6 +9,7 @@
 //! | [`worker`] | the loop that verifies, expires and sweeps without being asked |
 //! | [`flow`] | one file per verb: the order in which things happen, no rules |
 //! | [`store`] | the only S3 client code: sign, the judge's reads, promote, list |
+//! | [`webhook`] | the receiver: the only code that sends events |
 //! | [`devstore`] | an in-process S3 server for `dev` and the tests |
 //! | [`db`] | the only SQL |
 //! | [`config`] | one `Config`: parse, merge, validate |
@@ -27,4 +28,5 @@ pub mod http;
 pub mod logging;
 pub mod sniff;
 pub mod store;
+pub mod webhook;
 pub mod worker;

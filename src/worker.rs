@@ -10,6 +10,7 @@ use tokio::sync::watch;
 
 use crate::domain::problem::{Code, Problem};
 use crate::flow::App;
+use crate::flow::deliver;
 use crate::flow::sweep::{self, Swept};
 use crate::store::Bucket;
 
@@ -65,6 +66,8 @@ enum Pass {
     WalkFiles,
     /// Rows past their time.
     Forget,
+    /// Send events; also as soon as one is written.
+    Deliver,
 }
 
 /// What a pass did, and whether there is more of it right now.
@@ -79,13 +82,14 @@ impl Pass {
         match self {
             Self::Look | Self::Clean | Self::Unclaimed | Self::Purge => POLL,
             Self::WalkStaging | Self::WalkFiles | Self::Forget => WALK,
+            Self::Deliver => deliver::POLL,
         }
     }
 
     fn needs_store(self) -> bool {
         match self {
             Self::Look | Self::Clean | Self::Purge | Self::WalkStaging | Self::WalkFiles => true,
-            Self::Unclaimed | Self::Forget => false,
+            Self::Unclaimed | Self::Forget | Self::Deliver => false,
         }
     }
 
@@ -110,6 +114,8 @@ impl Pass {
                 sweep::forget_old_rows(app, app.db.now()).await?;
                 0
             }
+            // It says itself what is worth a line.
+            Self::Deliver => deliver::deliver(app).await.map(|_| 0)?,
         };
         Ok(Did { count, more })
     }
@@ -205,6 +211,7 @@ pub async fn run(app: Arc<App>) {
         keep(&app, &circuit, Pass::WalkStaging),
         keep(&app, &circuit, Pass::WalkFiles),
         keep(&app, &circuit, Pass::Forget),
+        keep(&app, &circuit, Pass::Deliver),
     );
 }
 
@@ -233,6 +240,7 @@ async fn keep(app: &Arc<App>, circuit: &Circuit, pass: Pass) {
         pause = pass.pause(&answer, pause);
         tokio::select! {
             () = tokio::time::sleep(jittered(pause, random())) => {}
+            () = app.db.told(), if matches!(pass, Pass::Deliver) => {}
             changed = stop.changed() => if changed.is_err() { return },
         }
     }

@@ -237,34 +237,6 @@ async fn a_healthcheck_is_0_while_serve_lives_and_1_after() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn serve_names_what_is_configured_in_vain() {
-    let (site, _store) = site().await;
-    let secret = "0123456789abcdef0123456789abcdef";
-    std::fs::write(site.dir.path().join("webhook"), secret).unwrap();
-    let more = format!(
-        "{SLOTS}\n[webhook]\nurl = \"https://app.example.com/hook\"\n\
-         secret_files = [\"webhook\"]\n"
-    );
-    site.write(&more);
-    let log = |site: &Site| {
-        let server = site.serve();
-        server.signal("TERM");
-        server.ended(Duration::from_secs(10));
-        server.log()
-    };
-    let sections = ["webhook"];
-    let said = log(&site);
-    for section in sections {
-        let named = said.lines().filter(|line| {
-            line.contains(&format!("\"{section}\"")) && line.contains("does not act on it")
-        });
-        assert_eq!(named.count(), 1, "{section}: {said}");
-    }
-    site.write(SLOTS);
-    assert!(!log(&site).contains("does not act on it"));
-}
-
-#[tokio::test(flavor = "multi_thread")]
 async fn a_worker_alone_finishes_what_a_serve_without_one_began() {
     let (site, store) = site().await;
     site.write_with(SLOTS, &|text| {

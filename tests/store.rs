@@ -888,3 +888,19 @@ async fn a_full_store_says_so() {
     let copy = scripted(&[full]).await.promote(&promotion()).await;
     assert!(matches!(copy, Err(StoreError::Full(_))), "{copy:?}");
 }
+
+#[tokio::test]
+async fn a_proxys_page_or_half_an_object_is_an_outage_and_no_content() {
+    let (server, settings) = devstore("page").await;
+    let store = Store::connect(settings).await.unwrap();
+    upload(&store, "k", b"x").await;
+    for op in [Op::GetObject, Op::HeadObject] {
+        server.faults().always(op, Fault::ErrorIn200);
+    }
+    assert_unavailable(&store.head_bytes(Bucket::Staging, "k", 9, None).await);
+    assert_unavailable(&store.head(Bucket::Staging, "k").await);
+    server.faults().clear();
+    server.faults().always(Op::GetObject, Fault::CutBody);
+    assert_unavailable(&store.head_bytes(Bucket::Staging, "k", 9, None).await);
+    server.stop().await;
+}

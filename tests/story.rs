@@ -229,8 +229,8 @@ async fn the_demo_page_and_its_parts_are_served_with_their_types_and_a_policy() 
     let server = Server::dev(data.path());
     for (path, kind) in [
         ("/", "text/html; charset=utf-8"),
-        ("/demo.js", "text/javascript; charset=utf-8"),
-        ("/demo.css", "text/css; charset=utf-8"),
+        ("/demo/photos.js", "text/javascript; charset=utf-8"),
+        ("/demo/demo.css", "text/css; charset=utf-8"),
         (
             "/client/putgate-client.js",
             "text/javascript; charset=utf-8",

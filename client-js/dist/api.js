@@ -27,8 +27,7 @@ export class Api {
             }
             catch (error) {
                 this.#forget(token);
-                const why = error instanceof Error ? error.message : String(error);
-                noToken = new PutgateError("token-unavailable", 0, `There is no token: ${why}`, null, error);
+                noToken = new PutgateError("token-unavailable", 0, `There is no token. ${error}`, null, error);
                 // What `fetch` throws when the network fails; anything else is an answer.
                 if (error instanceof TypeError)
                     return LOST;

@@ -41,7 +41,7 @@ export function cancelled() {
 export function asError(thrown) {
     if (thrown instanceof PutgateError)
         return thrown;
-    return new PutgateError("failed", 0, thrown instanceof Error ? thrown.message : String(thrown), null, thrown);
+    return new PutgateError("failed", 0, String(thrown), null, thrown);
 }
 /** Whether `value` is a JSON object. */
 export function isObject(value) {

@@ -91,7 +91,7 @@ class Signer {
     async get(number, refused, next) {
         if (refused)
             this.#stock.delete(number);
-        this.#fill([number, ...next], 1);
+        this.#fill([number, ...next.slice(0, BATCH)], 1);
         // Whatever life the server gave: signing once more would not give it a longer one.
         const signed = await this.#stock.get(number).signed;
         this.#fill(next, this.#parts.job.lanes.limit);

@@ -1,7 +1,7 @@
 import { Lanes, MOST } from "./lanes.js";
 import { Meter } from "./meter.js";
 import { full, refusal, room } from "./policy.js";
-import { FileUpload } from "./upload.js";
+import { FileUpload, hear } from "./upload.js";
 /** Uploads that take their turns. */
 export class FileQueue extends EventTarget {
     items = [];
@@ -26,6 +26,7 @@ export class FileQueue extends EventTarget {
         this.#lanes = options.concurrency ? new Lanes(options.concurrency) : desk.lanes;
         this.#started = options.autoStart !== false;
         this.progress = this.#read();
+        hear(this, options);
         this.add(files);
     }
     get paused() {
@@ -135,7 +136,6 @@ export class FileQueue extends EventTarget {
     #progress() {
         this.progress = this.#read();
         this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-        this.#options.onProgress?.(this.progress);
     }
 }
 //# sourceMappingURL=queue.js.map

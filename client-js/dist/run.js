@@ -2,7 +2,7 @@ import { ask, objectOf } from "./api.js";
 import { PutgateError, asError, cancelled, fromProblem } from "./errors.js";
 import { refusal } from "./policy.js";
 import { sleep } from "./retry.js";
-import { goodUntil, send } from "./send.js";
+import { changed, goodUntil, send } from "./send.js";
 /** Seconds one call waits for the verdict. */
 const WAIT = 20;
 /** How often bytes that the broker misses are sent again. */
@@ -28,6 +28,8 @@ export async function run(job) {
 async function fill(job, slot, place) {
     job.phase("turn");
     const old = await known(job, place);
+    if (!old)
+        job.ticket = null;
     const found = old ?? (await minted(job, slot));
     if (!("state" in found))
         return found;
@@ -91,7 +93,6 @@ async function known(job, place) {
     const id = job.ticket ?? place?.ticket;
     if (!id)
         return null;
-    job.ticket = null;
     try {
         const ticket = await ask(job, id, "GET", "");
         if (ticket.file && (own || place?.ours))
@@ -105,6 +106,8 @@ async function known(job, place) {
         const { code } = asError(thrown);
         if (code === "not-found" || code === "ticket-expired" || code === "ticket-closed")
             return null;
+        if (job.signal.aborted)
+            void cancel(job.desk.api, id);
         throw thrown;
     }
 }
@@ -142,7 +145,8 @@ function goesInParts(slot, file) {
 async function hash(job) {
     job.phase("hashing");
     const { sha256 } = await import("./sha256.js");
-    const digest = await sha256(job.file, job.loaded, () => job.signal.aborted);
+    const read = sha256(job.file, job.loaded, () => job.signal.aborted);
+    const digest = await read.catch(() => Promise.reject(changed()));
     if (digest === null)
         throw cancelled();
     return digest;

@@ -4,6 +4,8 @@ import type { Desk } from "./run.js";
 import type { CommittedFile, Progress, State, Upload, UploadOptions, Waiting } from "./types.js";
 /** The end that an error is. */
 export declare function endOf({ code }: PutgateError): "rejected" | "failed" | "cancelled";
+/** Calls `onProgress` as a listener: what it throws is its own affair. */
+export declare function hear(target: EventTarget, { onProgress }: Pick<UploadOptions, "onProgress">): void;
 /** An upload: the state around its runs. */
 export declare class FileUpload extends EventTarget implements Upload {
     #private;

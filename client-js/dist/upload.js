@@ -13,6 +13,11 @@ export function endOf({ code }) {
     // A later pick closed this one's ticket.
     return code === "cancelled" || code === "ticket-closed" ? "cancelled" : "failed";
 }
+/** Calls `onProgress` as a listener: what it throws is its own affair. */
+export function hear(target, { onProgress }) {
+    if (onProgress)
+        target.addEventListener("progress", (event) => onProgress(event.detail));
+}
 let count = 0;
 /** An upload: the state around its runs. */
 export class FileUpload extends EventTarget {
@@ -64,6 +69,7 @@ export class FileUpload extends EventTarget {
         this.#job = this.#makeJob(lanes);
         this.#promise();
         this.#said = this.#news();
+        hear(this, options);
         options.signal?.addEventListener("abort", this.#onAbort);
         if (options.autoStart !== false)
             this.start();
@@ -210,15 +216,16 @@ export class FileUpload extends EventTarget {
                 this.#meter.reset();
                 if (phase === "verifying")
                     this.#sent();
-                this.#tell();
                 this.#progress(true);
+                this.#tell();
             },
             loaded: (bytes) => {
                 this.#loaded = bytes;
                 this.#progress(bytes >= this.size);
             },
             offline: (waiting) => {
-                this.#offline += waiting ? 1 : -1;
+                // A mint that outlives its upload is heard after the end, where the count began anew.
+                this.#offline = Math.max(0, this.#offline + (waiting ? 1 : -1));
                 this.#tell();
             },
             turn: () => this.#takeTurn(),
@@ -288,7 +295,6 @@ export class FileUpload extends EventTarget {
         this.#told = now;
         this.progress = this.#read();
         this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-        this.#options.onProgress?.(this.progress);
     }
 }
 //# sourceMappingURL=upload.js.map

@@ -73,7 +73,7 @@ export function cancelled(): PutgateError {
 /** What was thrown, as an error of ours. */
 export function asError(thrown: unknown): PutgateError {
   if (thrown instanceof PutgateError) return thrown;
-  return new PutgateError("failed", 0, thrown instanceof Error ? thrown.message : String(thrown), null, thrown);
+  return new PutgateError("failed", 0, String(thrown), null, thrown);
 }
 
 /** Whether `value` is a JSON object. */

@@ -133,7 +133,7 @@ class Signer {
   /** A request for this part that is good now, and not the refused one; `next` are the parts that come after it. */
   async get(number: number, refused: Signed | null, next: readonly number[]): Promise<Signed> {
     if (refused) this.#stock.delete(number);
-    this.#fill([number, ...next], 1);
+    this.#fill([number, ...next.slice(0, BATCH)], 1);
     // Whatever life the server gave: signing once more would not give it a longer one.
     const signed = await this.#stock.get(number)!.signed;
     this.#fill(next, this.#parts.job.lanes.limit);

@@ -3,7 +3,7 @@ import { Meter } from "./meter.js";
 import { full, refusal, room } from "./policy.js";
 import type { Desk } from "./run.js";
 import type { Progress, Queue, QueueOptions, Upload, UploadOptions } from "./types.js";
-import { FileUpload } from "./upload.js";
+import { FileUpload, hear } from "./upload.js";
 
 /** Uploads that take their turns. */
 export class FileQueue extends EventTarget implements Queue {
@@ -30,6 +30,7 @@ export class FileQueue extends EventTarget implements Queue {
     this.#lanes = options.concurrency ? new Lanes(options.concurrency) : desk.lanes;
     this.#started = options.autoStart !== false;
     this.progress = this.#read();
+    hear(this, options);
     this.add(files);
   }
 
@@ -140,6 +141,5 @@ export class FileQueue extends EventTarget implements Queue {
   #progress(): void {
     this.progress = this.#read();
     this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-    this.#options.onProgress?.(this.progress);
   }
 }

@@ -6,7 +6,7 @@ import type { Lanes } from "./lanes.js";
 import { refusal } from "./policy.js";
 import type { Policies } from "./policy.js";
 import { sleep } from "./retry.js";
-import { goodUntil, send } from "./send.js";
+import { changed, goodUntil, send } from "./send.js";
 import type { Signed } from "./send.js";
 import type { CommittedFile, Memory, Place, Slot, Ticket, Transfer, UploadOptions } from "./types.js";
 
@@ -70,6 +70,7 @@ export async function run(job: Job): Promise<CommittedFile> {
 async function fill(job: Job, slot: Slot | null, place: Place | null): Promise<CommittedFile> {
   job.phase("turn");
   const old = await known(job, place);
+  if (!old) job.ticket = null;
   const found = old ?? (await minted(job, slot));
   if (!("state" in found)) return found;
   job.ticket = found.id;
@@ -130,7 +131,6 @@ async function known(job: Job, place: Place | null): Promise<Ticket | CommittedF
   const own = job.ticket !== null;
   const id = job.ticket ?? place?.ticket;
   if (!id) return null;
-  job.ticket = null;
   try {
     const ticket = await ask<Ticket>(job, id, "GET", "");
     if (ticket.file && (own || place?.ours)) return ticket.file;
@@ -140,6 +140,7 @@ async function known(job: Job, place: Place | null): Promise<Ticket | CommittedF
   } catch (thrown) {
     const { code } = asError(thrown);
     if (code === "not-found" || code === "ticket-expired" || code === "ticket-closed") return null;
+    if (job.signal.aborted) void cancel(job.desk.api, id);
     throw thrown;
   }
 }
@@ -177,7 +178,8 @@ function goesInParts(slot: Slot | null, file: Blob): boolean {
 async function hash(job: Job): Promise<string> {
   job.phase("hashing");
   const { sha256 } = await import("./sha256.js");
-  const digest = await sha256(job.file, job.loaded, () => job.signal.aborted);
+  const read = sha256(job.file, job.loaded, () => job.signal.aborted);
+  const digest = await read.catch(() => Promise.reject(changed()));
   if (digest === null) throw cancelled();
   return digest;
 }

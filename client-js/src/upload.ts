@@ -20,6 +20,11 @@ export function endOf({ code }: PutgateError): "rejected" | "failed" | "cancelle
   return code === "cancelled" || code === "ticket-closed" ? "cancelled" : "failed";
 }
 
+/** Calls `onProgress` as a listener: what it throws is its own affair. */
+export function hear(target: EventTarget, { onProgress }: Pick<UploadOptions, "onProgress">): void {
+  if (onProgress) target.addEventListener("progress", (event) => onProgress((event as CustomEvent<Progress>).detail));
+}
+
 let count = 0;
 
 /** An upload: the state around its runs. */
@@ -73,6 +78,7 @@ export class FileUpload extends EventTarget implements Upload {
     this.#job = this.#makeJob(lanes);
     this.#promise();
     this.#said = this.#news();
+    hear(this, options);
     options.signal?.addEventListener("abort", this.#onAbort);
     if (options.autoStart !== false) this.start();
     if (options.signal?.aborted) this.cancel();
@@ -214,15 +220,16 @@ export class FileUpload extends EventTarget implements Upload {
         this.#loaded = loaded;
         this.#meter.reset();
         if (phase === "verifying") this.#sent();
-        this.#tell();
         this.#progress(true);
+        this.#tell();
       },
       loaded: (bytes) => {
         this.#loaded = bytes;
         this.#progress(bytes >= this.size);
       },
       offline: (waiting) => {
-        this.#offline += waiting ? 1 : -1;
+        // A mint that outlives its upload is heard after the end, where the count began anew.
+        this.#offline = Math.max(0, this.#offline + (waiting ? 1 : -1));
         this.#tell();
       },
       turn: () => this.#takeTurn(),
@@ -290,6 +297,5 @@ export class FileUpload extends EventTarget implements Upload {
     this.#told = now;
     this.progress = this.#read();
     this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-    this.#options.onProgress?.(this.progress);
   }
 }

@@ -47,12 +47,18 @@ test("a file that fails does not touch the others", async () => {
 });
 
 test("one by one, each file ends before the next begins", async () => {
-  const { queue, keys } = many();
+  const slow = (n) => () => new Promise((resolve) => {
+    const file = { ...FILE, id: `t${n}` };
+    played.clock.after(5000, () => resolve(answer(200, { id: `t${n}`, state: "committed", file })));
+  });
+  const played = many(Object.fromEntries([0, 1, 2].map((n) => [`POST /v1/tickets/t${n}/complete`, slow(n)])));
+  const { queue, keys } = played;
   const all = queue(files(3), { oneByOne: true });
   assert.equal(all.oneByOne, true);
   await all.done;
   const one = (n) => [MINT, PUT, `POST /v1/tickets/t${n}/complete`];
   assert.deepEqual(keys(), [...one(0), ...one(1), ...one(2)]);
+  assert.deepEqual(played.gaps(MINT), [5, 5]);
 });
 
 test("several at a time, and never more than were asked for", async () => {
@@ -121,11 +127,11 @@ test("files beyond a slot's room are refused at once, unless new ones replace ol
 
 test("a refusal for want of room is never from an old answer", async () => {
   const full = { ...SLOT, max_entries: 5, usage: { files: 5, open_tickets: 0 } };
-  const played = many({ [POLICY]: [answer(200, full), answer(200, { ...full, usage: { files: 4, open_tickets: 0 } })] });
+  const played = many({ [POLICY]: [answer(200, full), answer(200, { ...full, usage: { files: 3, open_tickets: 0 } })] });
   await played.client.slot("photos");
-  const all = played.queue(files(1));
+  const all = played.queue(files(2));
   await all.done;
-  assert.deepEqual(states(all), ["committed"]);
+  assert.deepEqual(states(all), ["committed", "committed"]);
 });
 
 test("a queue can be filled by and by, started late, paused and emptied", async () => {
@@ -162,6 +168,20 @@ test("a paused file does not keep the others from their turn", async () => {
   all.items[0].resume();
   await all.done;
   assert.deepEqual([...new Set(states(all))], ["committed"]);
+});
+
+test("an upload that is paused in the line does not take its turn with it", async () => {
+  const { queue, count } = many({ [PUT]: (request) => (request.url === "store:0.png" && count(PUT) === 1 ? hang(request) : answer(200)) });
+  const all = queue(files(3), { oneByOne: true });
+  await until(() => count(PUT) === 1);
+  // Both stand in line; the first of them is paused at the moment its turn comes.
+  all.items[0].addEventListener("state", () => all.items[1].pause());
+  all.items[0].cancel();
+  await until(() => all.items[2].ended);
+  assert.deepEqual(states(all), ["cancelled", "waiting", "committed"]);
+  all.items[1].resume();
+  await all.done;
+  assert.equal(all.items[1].state, "committed");
 });
 
 test("everything that failed is tried once more, and nothing else", async () => {

@@ -228,6 +228,23 @@ test("each end of an upload has its state", async () => {
   }
 });
 
+test("a listener that throws does not touch the upload", async (t) => {
+  const thrown = [];
+  const listeners = process.listeners("uncaughtException");
+  process.removeAllListeners("uncaughtException");
+  process.on("uncaughtException", (error) => thrown.push(error.message));
+  t.after(() => {
+    process.removeAllListeners("uncaughtException");
+    for (const listener of listeners) process.on("uncaughtException", listener);
+  });
+  const { begin } = stage();
+  const upload = begin({ onProgress: () => { throw new Error("the page's own"); } });
+  assert.deepEqual(await upload.done, FILE);
+  assert.equal(upload.state, "committed");
+  await new Promise(setImmediate);
+  assert.ok(thrown.length > 0);
+});
+
 test("nothing is unhandled when nobody awaits `done`", async () => {
   const { begin } = stage({ [MINT]: problem(413, "file-too-large") });
   const upload = begin();
@@ -314,6 +331,40 @@ test("a retry takes a new ticket when the old one has ended, and the file when i
     assert.deepEqual(await upload.retry(), FILE);
     assert.deepEqual(keys().slice(before), asked);
   }
+});
+
+test("a ticket is not forgotten by a retry that reaches nobody", async () => {
+  let down = true;
+  const { begin, keys, count } = stage({
+    [PUT]: () => (down ? LOST : answer(200)),
+    [STATE]: () => (down ? LOST : WELL[STATE]),
+  });
+  const upload = begin();
+  await assert.rejects(upload.done, { code: "storage-unreachable" });
+  await assert.rejects(upload.retry(), { code: "api-unreachable" });
+  down = false;
+  const before = keys().length;
+  assert.deepEqual(await upload.retry(), FILE);
+  assert.deepEqual([keys().slice(before), count(MINT)], [[STATE, SIGN, PUT, COMPLETE], 1]);
+});
+
+test("a cancel while the old ticket is looked for cancels it", async () => {
+  const { begin, count } = stage({ [PUT]: LOST, [STATE]: [WELL[STATE], hang] });
+  const upload = begin();
+  await assert.rejects(upload.done, { code: "storage-unreachable" });
+  upload.retry();
+  await until(() => count(STATE) === 2);
+  upload.cancel();
+  await assert.rejects(upload.done, { code: "cancelled" });
+  await until(() => count(CANCEL) === 1);
+});
+
+test("a file that cannot be read for its checksum is a changed file", async () => {
+  const file = bytes(10);
+  file.slice = () => ({ arrayBuffer: () => Promise.reject(new DOMException("gone", "NotReadableError")) });
+  const { begin, count } = stage();
+  await assert.rejects(begin({ checksum: true }, file).done, { code: "file-changed" });
+  assert.equal(count(MINT), 0);
 });
 
 test("a mint whose answers were all lost keeps its idempotency key for the retry", async () => {

@@ -9,11 +9,12 @@ import { createServer } from "node:http";
 
 const { API_URL = "", STORE_URL = "", JWT_SECRET_FILE, PORT = "8080" } = process.env;
 const TOKEN_LIFE = 3600; // seconds
+const PAGES = { "/": "photos", "/avatar": "avatar", "/documents": "documents", "/big": "big" };
+const PARTS = /^\/(?:demo|client)\/[\w-]+\.(css|js|js\.map)$/;
 const TYPES = {
-  "/": ["index.html", "text/html; charset=utf-8"],
-  "/demo.css": ["demo.css", "text/css; charset=utf-8"],
-  "/demo.js": ["demo.js", "text/javascript; charset=utf-8"],
-  "/client/putgate-client.js": ["client/putgate-client.js", "text/javascript; charset=utf-8"],
+  css: "text/css; charset=utf-8",
+  js: "text/javascript; charset=utf-8",
+  "js.map": "application/json",
 };
 const POLICY = [
   "default-src 'none'",
@@ -55,20 +56,26 @@ async function answer(request, response) {
     response.end(JSON.stringify(await token(url.searchParams)));
     return;
   }
-  const known = Object.hasOwn(TYPES, url.pathname) ? TYPES[url.pathname] : undefined;
-  if (!known) {
-    response.writeHead(404).end();
-    return;
-  }
-  const [file, type] = known;
-  let text = await readFile(new URL(`page/${file}`, import.meta.url), "utf8");
-  if (file === "index.html") {
+  const page = Object.hasOwn(PAGES, url.pathname) ? PAGES[url.pathname] : undefined;
+  const part = PARTS.exec(url.pathname);
+  if (page) {
+    const text = await read(`demo/${page}.html`);
+    response.setHeader("content-type", "text/html; charset=utf-8");
     response.setHeader("content-security-policy", POLICY);
-    text = text.replace("<html ", `<html data-api="${API_URL}" `);
+    response.end(
+      text.replace("<html ", `<html data-api="${API_URL}" `)
+        .replaceAll('data-putgate-endpoint=""', `data-putgate-endpoint="${API_URL}"`),
+    );
+  } else if (part) {
+    const text = await read(url.pathname.slice(1)).catch(() => undefined);
+    response.setHeader("content-type", TYPES[part[1]]);
+    response.writeHead(text === undefined ? 404 : 200).end(text);
+  } else {
+    response.writeHead(404).end();
   }
-  response.setHeader("content-type", type);
-  response.end(text);
 }
+
+const read = (path) => readFile(new URL(`page/${path}`, import.meta.url), "utf8");
 
 createServer((request, response) => {
   answer(request, response).catch((error) => {

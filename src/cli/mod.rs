@@ -5,6 +5,7 @@ mod inspect;
 mod random;
 mod serve;
 mod setup;
+mod webhook;
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -90,6 +91,11 @@ enum Command {
         #[arg(long, default_value_t = 3600, value_parser = clap::value_parser!(u32).range(1..))]
         life: u32,
     },
+    /// Look at the events on their way to the receiver, send some again, or try it out.
+    Webhook {
+        #[command(subcommand)]
+        command: webhook::Command,
+    },
     /// Ask a running server whether it is alive; for container health checks.
     Healthcheck,
 }
@@ -172,6 +178,9 @@ pub fn run(cli: Cli) -> ExitCode {
             print(&mint_token(secret, &claims));
             Ok(())
         }),
+        Command::Webhook { command } => {
+            load(path).and_then(|config| start(webhook::run(config, command)))
+        }
         Command::Healthcheck => load(path).and_then(|config| healthcheck(config.server.listen)),
     };
     match done {
@@ -311,7 +320,11 @@ async fn open(config: &Config) -> Result<Arc<App>, Failure> {
     let db = Db::open(&settings, Clock::System, || flow::new_id(&Clock::System))
         .await
         .map_err(Failure::broken)?;
-    Ok(assemble(config, db, store(config).await?))
+    let app = assemble(config, db, store(config).await?);
+    if let Some(receiver) = webhook::receiver(config)? {
+        let _ = app.receiver.set(receiver);
+    }
+    Ok(app)
 }
 
 async fn run_audit(config: Config) -> Done {

@@ -28,12 +28,6 @@ const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 
 pub(super) async fn run(config: Config, path: Option<PathBuf>, no_worker: bool) -> Done {
     start_logging(&config)?;
-    for section in idle(&config) {
-        tracing::warn!(
-            section,
-            "configured, but this release does not act on it yet"
-        );
-    }
     let app = open(&config).await?;
     if matches!(config.storage.upload_key, UploadKey::Same) {
         refuse_copying_uploads(&app).await?;
@@ -103,13 +97,6 @@ async fn answer_apart(config: &Config, app: &Arc<App>) -> Done {
     };
     tokio::spawn(server::serve(listener, router, shutdown, Limits::default()));
     Ok(())
-}
-
-/// What is configured in vain.
-fn idle(config: &Config) -> impl Iterator<Item = &'static str> {
-    [("webhook", config.webhook.is_some())]
-        .into_iter()
-        .filter_map(|(section, is_given)| is_given.then_some(section))
 }
 
 /// Law 3: with one key for everything, the store itself has to refuse an uploader's

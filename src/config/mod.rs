@@ -8,6 +8,7 @@ mod mistake;
 mod reader;
 mod sections;
 mod values;
+mod webhook;
 
 #[cfg(test)]
 mod tests;
@@ -38,7 +39,7 @@ pub struct Config {
     pub storage: Storage,
     /// `[auth]`
     pub auth: Auth,
-    /// `[webhook]`; absent: events are kept and delivered to nobody.
+    /// `[webhook]`; absent: events are kept for `retention` and delivered to nobody.
     pub webhook: Option<Webhook>,
     /// `[notifications]`
     pub notifications: Notifications,
@@ -195,6 +196,8 @@ pub struct Webhook {
     pub url: String,
     /// The HMAC keys (`whsec_` already decoded), each at least 24 bytes; every one signs.
     pub secrets: Vec<Secret>,
+    /// Whether `url` may be plain http or lead into a private network; default false.
+    pub allow_private: bool,
 }
 
 /// How the store's bucket events are let in.

@@ -4,8 +4,6 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use toml::de::DeTable;
 
 use super::mistake::{Mistakes, Origin};
@@ -16,7 +14,7 @@ use super::values::{
 };
 use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
-    ServerKey, Storage, Synchronous, UploadKey, Webhook,
+    ServerKey, Storage, Synchronous, UploadKey, webhook,
 };
 use crate::domain::media::Accept;
 use crate::domain::name::SlotName;
@@ -30,8 +28,6 @@ use crate::logging::DEFAULT_FILTER;
 
 /// RFC 7518 §3.2: a key at least as long as the hash.
 const MIN_HS256_BYTES: usize = 32;
-/// The shortest secret Standard Webhooks allows.
-const MIN_WEBHOOK_BYTES: usize = 24;
 /// Long enough not to be guessed over HTTP.
 const MIN_BEARER_BYTES: usize = 16;
 
@@ -54,7 +50,7 @@ pub(super) fn read(
     let database = database(&mut r, &mut top);
     let storage = storage(&mut r, &mut top, &pages);
     let auth = auth(&mut r, &mut top);
-    let webhook = webhook(&mut r, &mut top);
+    let webhook = webhook::read(&mut r, &mut top);
     let notifications = notifications(&mut r, &mut top);
     let limits = limits(&mut r, &mut top);
     let slots = slots(&mut r, &mut top, limits.retention);
@@ -429,54 +425,6 @@ fn not_a_public_key(pem: &[u8]) -> Option<&'static str> {
     } else {
         Some("holds no PEM public key. It must begin with -----BEGIN PUBLIC KEY-----.")
     }
-}
-
-fn webhook<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Option<Webhook> {
-    let s = &mut r.section(top, "webhook", true);
-    let is_given = r.is_given(s);
-    let url = r.value(s, "url", &BASE_URL).map(|url| url.text());
-    let mut secrets = Vec::new();
-    for file in r.secret_files(s, "secret_files") {
-        match webhook_secret(&file.bytes) {
-            Ok(secret) => secrets.push(secret),
-            Err(why) => r.refuse_item(s, "secret_files", &file.name, &file.origin, &why),
-        }
-    }
-    r.close(s);
-    if !is_given {
-        return None;
-    }
-    if url.is_none() {
-        r.missing(s, "url", "Write where events go, or remove [webhook].");
-    }
-    if secrets.is_empty() {
-        r.missing(
-            s,
-            "secret_files",
-            "Events are signed, so a receiver can tell them from forged ones. Name a file.",
-        );
-    }
-    Some(Webhook {
-        url: url.unwrap_or_default(),
-        secrets,
-    })
-}
-
-/// The HMAC key in a webhook's secret file: `whsec_` and base64, or raw bytes.
-fn webhook_secret(bytes: &[u8]) -> Result<Secret, String> {
-    let key = match bytes.strip_prefix(b"whsec_") {
-        Some(text) => STANDARD
-            .decode(text)
-            .map_err(|_| "begins with whsec_, but what follows is not base64.".to_owned())?,
-        None => bytes.to_owned(),
-    };
-    if key.len() < MIN_WEBHOOK_BYTES {
-        return Err(format!(
-            "holds {} bytes, and a webhook's secret needs {MIN_WEBHOOK_BYTES}. Make one with `openssl rand -hex 32`.",
-            key.len()
-        ));
-    }
-    Ok(Secret::new(key))
 }
 
 fn notifications<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Notifications {

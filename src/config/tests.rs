@@ -631,22 +631,43 @@ fn each_mistake_is_named_with_its_fix() {
             "webhook.url: missing. Write where events go, or remove [webhook].",
         ),
         (
-            &[("webhook", "url = \"http://app:3000/hook\"")],
+            &[("webhook", "url = \"https://app:3000/hook\"")],
             "webhook.secret_files: missing. Events are signed, so a receiver can tell them from forged ones. Name a file.",
         ),
         (
             &[
-                ("webhook", "url = \"http://app:3000/hook\""),
+                ("webhook", "url = \"https://app:3000/hook\""),
                 ("webhook", "secret_files = [\"secrets/short\"]"),
             ],
             "webhook.secret_files = \"secrets/short\": holds 15 bytes, and a webhook's secret needs 24. Make one with `openssl rand -hex 32`.",
         ),
         (
             &[
-                ("webhook", "url = \"http://app:3000/hook\""),
+                ("webhook", "url = \"https://app:3000/hook\""),
                 ("webhook", "secret_files = [\"secrets/whsec\"]"),
             ],
             "webhook.secret_files = \"secrets/whsec\": begins with whsec_, but what follows is not base64.",
+        ),
+        (
+            &[
+                ("webhook", "url = \"http://app.example.com/hook\""),
+                ("webhook", "secret_files = [\"secrets/webhook\"]"),
+            ],
+            "webhook.url: events sent over plain http can be read on the way. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
+        ),
+        (
+            &[
+                ("webhook", "url = \"https://169.254.169.254/hook\""),
+                ("webhook", "secret_files = [\"secrets/webhook\"]"),
+            ],
+            "webhook.url: 169.254.169.254 is no public address. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
+        ),
+        (
+            &[
+                ("webhook", "url = \"https://[::ffff:127.0.0.1]/hook\""),
+                ("webhook", "secret_files = [\"secrets/webhook\"]"),
+            ],
+            "webhook.url: [::ffff:127.0.0.1] is this machine. Write https:// and a public host, or allow_private = true when the receiver is in your own network.",
         ),
         (
             &[("notifications", "secret_file = \"secrets/short\"")],
@@ -954,7 +975,7 @@ fn secrets_are_never_printed() {
         ("storage", "access_key = \"k\""),
         ("storage", "secret_key = \"hunter2\""),
         ("notifications", "secret_file = \"secrets/notifications\""),
-        ("webhook", "url = \"http://app:3000/hook\""),
+        ("webhook", "url = \"https://app:3000/hook\""),
         ("webhook", "secret_files = [\"secrets/webhook\"]"),
     ]);
     let config = dir
@@ -993,6 +1014,30 @@ fn secrets_are_never_printed() {
 }
 
 #[test]
+fn a_private_receiver_is_allowed_by_name_and_its_path_kept_to_the_letter() {
+    let dir = Dir::new("receiver");
+    for (url, kept) in [
+        (
+            "http://127.0.0.1:3000/hooks/",
+            "http://127.0.0.1:3000/hooks/",
+        ),
+        (
+            "https://App.example.com/hooks",
+            "https://app.example.com/hooks",
+        ),
+        ("http://app/", "http://app"),
+    ] {
+        let text = with(&[
+            ("webhook", &format!("url = \"{url}\"")),
+            ("webhook", "secret_files = [\"secrets/webhook\"]"),
+            ("webhook", "allow_private = true"),
+        ]);
+        let webhook = dir.read(&text).unwrap().webhook.unwrap();
+        assert_eq!((webhook.url.as_str(), webhook.allow_private), (kept, true));
+    }
+}
+
+#[test]
 fn a_webhook_secret_is_decoded_from_whsec() {
     let dir = Dir::new("whsec");
     dir.write(
@@ -1000,7 +1045,7 @@ fn a_webhook_secret_is_decoded_from_whsec() {
         "whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=\r\n",
     );
     let text = with(&[
-        ("webhook", "url = \"http://app:3000/hook\""),
+        ("webhook", "url = \"https://app:3000/hook\""),
         (
             "webhook",
             "secret_files = [\"secrets/encoded\", \"secrets/webhook\"]",

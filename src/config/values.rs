@@ -289,6 +289,19 @@ pub(super) const BASE_URL: Kind<Address> = Kind {
     show: |url| quoted(&url.text()),
 };
 
+/// A URL without a query, its path to the letter: a receiver whose path ends in a slash would
+/// answer a redirect to the one without, and redirects are not followed.
+pub(super) const HOOK_URL: Kind<Address> = Kind {
+    parse: |raw| {
+        let mut url = (BASE_URL.parse)(raw)?;
+        if matches!(raw, Raw::Text(text) if text.ends_with('/')) && !url.path.is_empty() {
+            url.path.push('/');
+        }
+        Ok(url)
+    },
+    show: BASE_URL.show,
+};
+
 /// `https`, or anything on this machine.
 pub(super) const SAFE_URL: Kind<Address> = Kind {
     parse: |raw| {
@@ -427,6 +440,20 @@ fn reach_of_ip(ip: IpAddr) -> Reach {
         _ if is_private => Reach::Private,
         _ => Reach::Public,
     }
+}
+
+/// Why events may not go to `url` unless the configuration allows a private receiver.
+pub(super) fn unsafe_receiver(url: &Address) -> Option<String> {
+    let host = &url.host;
+    let why = match url.reach() {
+        Reach::Loopback => format!("{host} is this machine"),
+        Reach::Private | Reach::Nowhere => format!("{host} is no public address"),
+        _ if !url.https => "events sent over plain http can be read on the way".to_owned(),
+        Reach::SingleLabel | Reach::Public => return None,
+    };
+    Some(format!(
+        "{why}. Write https:// and a public host, or allow_private = true when the receiver is in your own network."
+    ))
 }
 
 /// Why browsers on pages of `origins` can't use `endpoint`, if they can't.

@@ -9,9 +9,9 @@ use serde_json::json;
 
 use super::sql::{Conn, Row, Statement, sql};
 use super::time::Time;
-use super::{DbError, rows};
+use super::{DbError, outbox, rows};
 use crate::domain::books::{
-    Account, Books, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
+    Account, Books, DueEvents, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
 };
 use crate::domain::name::{Id, Owner, Ref, Tenant};
 use crate::domain::time::{Seconds, Timestamp};
@@ -29,6 +29,8 @@ struct Wanted<'f> {
     giving_way: BTreeMap<&'f Scope, GivingWay>,
     retiring: BTreeSet<&'f Scope>,
     remembered: BTreeSet<&'f IdempotencyKey>,
+    events: BTreeSet<Id>,
+    due_events: Vec<&'f DueEvents>,
 }
 
 impl<'f> Wanted<'f> {
@@ -42,6 +44,8 @@ impl<'f> Wanted<'f> {
             all.cooling.extend(&footprint.cooling);
             all.retiring.extend(&footprint.oldest_files);
             all.remembered.extend(&footprint.idempotency);
+            all.events.extend(&footprint.events);
+            all.due_events.extend(&footprint.due_events);
             if let Some(more) = &footprint.giving_way {
                 all.giving_way
                     .entry(&more.scope)
@@ -70,7 +74,9 @@ pub(super) async fn fill(
 ) -> Result<Timestamp, DbError> {
     let wanted = Wanted::of(footprints, again);
     if let Conn::Postgres(connection) = conn {
-        return postgres::fill(connection, books, &wanted, time).await;
+        let now = postgres::fill(connection, books, &wanted, time).await?;
+        load_due_events(conn, books, &wanted, now).await?;
+        return Ok(now);
     }
     let now = time.now();
     load_holdings(conn, books, &wanted.accounts, &wanted.cooling, now).await?;
@@ -89,7 +95,23 @@ pub(super) async fn fill(
     for key in &wanted.remembered {
         load_remembered(conn, books, key, now).await?;
     }
+    for row in by_id(conn, "events", rows::EVENT, &wanted.events).await? {
+        books.outbox_mut().load(rows::event(&row)?);
+    }
+    load_due_events(conn, books, &wanted, now).await?;
     Ok(now)
+}
+
+async fn load_due_events(
+    conn: &mut Conn,
+    books: &mut Books,
+    wanted: &Wanted<'_>,
+    now: Timestamp,
+) -> Result<(), DbError> {
+    for due in &wanted.due_events {
+        outbox::load_due(conn, books.outbox_mut(), due, now).await?;
+    }
+    Ok(())
 }
 
 /// What the accounts of $1 hold and, for each [tenant, owner] of $2, its place and how many

@@ -12,11 +12,13 @@
 //! | `read` | what requests and lists read |
 //! | `work` | what the worker polls |
 //! | `audit` | the laws, added up again |
+//! | `outbox` | events on their way |
 //! | `rows` | rows to nouns and back, strictly |
 
 mod audit;
 mod load;
 mod open;
+mod outbox;
 #[cfg(test)]
 mod plans;
 mod postgres;
@@ -27,6 +29,10 @@ mod sql;
 mod time;
 mod work;
 mod writer;
+
+use std::sync::Arc;
+
+use tokio::sync::Notify;
 
 use crate::domain::books::{Books, Footprint};
 use crate::domain::problem::{Code, Problem};
@@ -42,6 +48,7 @@ pub struct Db {
     readers: sql::Pool,
     writer: writer::Queue,
     time: time::Time,
+    told: Arc<Notify>,
 }
 
 /// Why the database did not do what it was asked.
@@ -92,12 +99,27 @@ impl From<DbError> for Problem {
 impl Db {
     /// Decides on the books and writes what the decision changed, in one transaction with
     /// everybody else's. `decide` may run more than once; only its last run counts.
-    pub async fn write<T, F>(&self, footprint: Footprint, decide: F) -> Result<T, DbError>
+    pub async fn write<T, F>(&self, footprint: Footprint, mut decide: F) -> Result<T, DbError>
     where
         T: Send + 'static,
         F: FnMut(&mut Books, Timestamp) -> T + Send + 'static,
     {
-        self.writer.write(footprint, decide).await
+        let decide = move |books: &mut Books, now| {
+            let before = books.events_to_insert().len();
+            let decided = decide(books, now);
+            (decided, books.events_to_insert().len() > before)
+        };
+        let (decided, told) = self.writer.write(footprint, decide).await?;
+        if told {
+            self.told.notify_one();
+        }
+        Ok(decided)
+    }
+
+    /// Returns when this process has written an event since the last call. One caller at a
+    /// time: the sender.
+    pub async fn told(&self) {
+        self.told.notified().await;
     }
 
     /// The database's clock. SQLite lives in this process, so it is the process's; that of a

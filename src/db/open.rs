@@ -111,6 +111,7 @@ impl Db {
                     readers: readers(options),
                     writer: writer::start(source, time.clone(), ids, Some(lock)),
                     time,
+                    told: Arc::default(),
                 })
             }
             Place::Postgres { url } => {
@@ -121,6 +122,7 @@ impl Db {
                     readers: postgres::readers(options, false),
                     writer: writer::start(source, time.clone(), ids, None),
                     time,
+                    told: Arc::default(),
                 })
             }
         }
@@ -150,6 +152,29 @@ impl Db {
             readers,
             writer: writer::refusing(),
             time,
+            told: Arc::default(),
+        })
+    }
+
+    /// Opens the database for a person's short write beside the process that serves it: every
+    /// write waits for its turn and looks at the rows anew, here as there. It is for changing
+    /// rows of the outbox, not for serving: SQLite's lock file keeps its meaning.
+    pub async fn open_to_amend(
+        settings: &Settings,
+        clock: Clock,
+        ids: impl Fn() -> Id + Send + Sync + 'static,
+    ) -> Result<Self, DbError> {
+        let beside = Self::open_beside(settings, clock).await?;
+        let source = match &settings.place {
+            Place::Sqlite { path, synchronous } => {
+                let options = options(path, *synchronous).create_if_missing(false);
+                Source::Sqlite(Box::new(options))
+            }
+            Place::Postgres { url } => Source::Postgres(Box::new(postgres::options(url)?)),
+        };
+        Ok(Self {
+            writer: writer::start(source, beside.time.clone(), Arc::new(ids), None),
+            ..beside
         })
     }
 

@@ -5,7 +5,7 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 
 use super::sql::Kind;
-use super::{FileFilter, TicketFilter, load, read, save, work};
+use super::{FileFilter, TicketFilter, load, outbox, read, save, work};
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::ticket::State;
 use crate::domain::time::Timestamp;
@@ -95,6 +95,8 @@ async fn every_shape_of_ticket_list_walks_its_index_from_its_cursor() {
 async fn polls_and_loads_walk_their_index() {
     let mut connection = database().await;
     let loads = [
+        (outbox::due_sql(Kind::Sqlite), "events_due"),
+        (outbox::any_due_sql(), "events_due"),
         (load::giving_way_sql(), "tickets_open"),
         (load::retiring_sql(false), "files_of_ref"),
         (load::retiring_sql(true), "files_of_owner_in_slot"),
@@ -105,6 +107,12 @@ async fn polls_and_loads_walk_their_index() {
     for (sql, index) in [
         (load::HOLDINGS.to_owned(), "tickets_cooling"),
         (save::forget_tickets(Kind::Sqlite), "tickets_closed"),
+        (outbox::forget_undelivered(""), "events_due"),
+        // Of the UNIQUE (subject, seq).
+        (
+            outbox::MOVE_FOLLOWERS.to_owned(),
+            "sqlite_autoindex_events_2",
+        ),
     ] {
         let plan = plan(&mut connection, &sql).await;
         assert!(plan.contains(&format!("INDEX {index} ")), "{sql}\n{plan}");

@@ -6,6 +6,7 @@ use super::sql::Row;
 use crate::domain::books::Usage;
 use crate::domain::file::{EndReason, File};
 use crate::domain::name::{Id, NameError};
+use crate::domain::outbox::{Delivery, DeliveryState, Outgoing};
 use crate::domain::problem::Problem;
 use crate::domain::slot::Disposition;
 use crate::domain::ticket::{State, Ticket};
@@ -22,6 +23,10 @@ pub(super) const TICKET: &str = "id, tenant, slot, owner, ref, state, name, size
 pub(super) const FILE: &str = "id, tenant, slot, owner, ref, key, name, size, media_type, etag, \
     sha256, width, height, metadata, disposition, warnings, committed_at, claimed_at, \
     unclaimed_at, ended_at, end_reason, event_seq, purge_at";
+
+/// The columns of an event, in the order of [`event`].
+pub(super) const EVENT: &str = "id, subject, seq, tenant, kind, body, \
+    created_at, state, tries, next_try_at, lease_until, settled_at, last_status, last_error";
 
 fn wrong(table: &str, column: &str, why: &dyn std::fmt::Display) -> DbError {
     DbError::Inconsistent(format!("{table}.{column} {why}"))
@@ -150,5 +155,29 @@ pub(super) fn usage(row: &Row) -> Result<Usage, DbError> {
         files: row.get("files")?,
         reserved: row.get("reserved")?,
         stored: row.get("stored")?,
+    })
+}
+
+pub(super) fn event(row: &Row) -> Result<Outgoing, DbError> {
+    use crate::domain::name::Tenant;
+    let t = "events";
+    Ok(Outgoing {
+        id: row.get("id")?,
+        subject: row.get("subject")?,
+        seq: unsigned(row, t, "seq")?,
+        tenant: name(Tenant::parse(row.get::<String>("tenant")?), t, "tenant")?,
+        kind: row.get("kind")?,
+        body: row.get("body")?,
+        created_at: moment(row, "created_at")?,
+        delivery: Delivery {
+            state: DeliveryState::parse(row.get::<&str>("state")?)
+                .ok_or_else(|| wrong(t, "state", &"is unknown"))?,
+            tries: unsigned(row, t, "tries")?,
+            next_try_at: maybe(row, "next_try_at")?,
+            lease_until: maybe(row, "lease_until")?,
+            settled_at: maybe(row, "settled_at")?,
+            last_status: optional(row, t, "last_status")?,
+            last_error: row.get("last_error")?,
+        },
     })
 }

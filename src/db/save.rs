@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::DbError;
 use super::sql::{Binds, Conn, Kind, sql};
+use super::{DbError, outbox};
 use crate::domain::books::{Account, Before, Books, Forget, IdempotencyKey, Remembered, Usage};
 use crate::domain::event::Event;
 use crate::domain::file::File;
@@ -28,6 +28,7 @@ pub(super) async fn write(conn: &mut Conn, books: &Books, now: Timestamp) -> Res
     change(conn, &MOVED_FILES, rows.collect()).await?;
     let rows = books.events_to_insert().iter().map(bind_event);
     insert(conn, &EVENTS, rows.collect()).await?;
+    outbox::write(conn, books.outbox()).await?;
     // In the order of their keys, which is everybody's: two replicas never wait for each
     // other. A key that is written twice has its last value.
     let kept: BTreeMap<_, _> = books.remembered_to_insert().collect();
@@ -405,6 +406,9 @@ async fn forget(conn: &mut Conn, what: &Forget) -> Result<(), DbError> {
                WHERE state <> 'pending' AND settled_at < $1 LIMIT 500{skip})"
         ))
         .bind(before.millis()),
+        Forget::EventsDueBefore(before) => {
+            sql(outbox::forget_undelivered(skip)).bind(before.millis())
+        }
         // The condition is on the row itself, not on what was read before: an account that is
         // used again meanwhile stays.
         Forget::EmptyUsage(after, until) => sql(format!(

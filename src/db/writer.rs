@@ -54,7 +54,8 @@ pub(super) fn refusing() -> Queue {
     Queue(None)
 }
 
-/// Starts the writer; it owns SQLite's lock file and ends when every entrance is gone.
+/// Starts the writer; it owns SQLite's lock file, if its process has it, and ends when every
+/// entrance is gone.
 pub(super) fn start(source: Source, time: Time, ids: Ids, lock: Option<File>) -> Queue {
     let (entrance, mut queue) = mpsc::channel(QUEUE);
     let writer = Writer {

@@ -44,12 +44,12 @@ macro_rules! operation {
             Box::pin(async move {
                 let (bucket, key) = ($req.input.bucket.clone(), operation!($key $req));
                 let work = async { $work };
-                let answer = $self.faults.run(Op::$op, &bucket, &key, work).await;
-                answer.map(S3Response::new)
+                $self.faults.run(Op::$op, &bucket, &key, work).await
             })
         }
     };
     (key $req:ident) => { $req.input.key.clone() };
+    (prefix $req:ident) => { $req.input.prefix.clone().unwrap_or_default() };
     (none $req:ident) => { String::new() };
 }
 
@@ -80,8 +80,7 @@ impl S3 for Backend {
         }
         let (bucket, key) = (req.input.bucket.clone(), req.input.key.clone());
         let work = Box::pin(self.put(req));
-        let answer = self.faults.run(op, &bucket, &key, work).await;
-        answer.map(S3Response::new)
+        self.faults.run(op, &bucket, &key, work).await
     }
 
     operation!(
@@ -137,7 +136,7 @@ impl S3 for Backend {
         ListObjects,
         ListObjectsV2Input,
         ListObjectsV2Output,
-        none,
+        prefix,
         |self, req| self.list(req.input)
     );
     operation!(
@@ -145,7 +144,7 @@ impl S3 for Backend {
         ListObjects,
         ListObjectsInput,
         ListObjectsOutput,
-        none,
+        prefix,
         |self, req| self.list_v1(req.input)
     );
     operation!(
@@ -201,7 +200,7 @@ impl S3 for Backend {
         ListMultipartUploads,
         ListMultipartUploadsInput,
         ListMultipartUploadsOutput,
-        none,
+        prefix,
         |self, req| self.list_uploads(req.input)
     );
     operation!(
@@ -306,7 +305,6 @@ impl S3 for Backend {
         _: S3Request<ListBucketsInput>,
     ) -> S3Result<S3Response<ListBucketsOutput>> {
         let work = async { Ok(self.list_all_buckets()) };
-        let answer = self.faults.run(Op::ListBuckets, "", "", work).await;
-        answer.map(S3Response::new)
+        self.faults.run(Op::ListBuckets, "", "", work).await
     }
 }

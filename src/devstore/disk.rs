@@ -20,6 +20,7 @@ use std::fs;
 use std::io;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use s3s::dto::{ETagCondition, ObjectKey};
@@ -31,6 +32,7 @@ use uuid::{NoContext, Uuid};
 
 use super::cors::Rule;
 use super::sums::Sums;
+use super::uploads::LEAST_PART;
 use crate::clock::Clock;
 use crate::domain::time::Timestamp;
 
@@ -185,6 +187,7 @@ pub(super) struct Disk {
     clock: Clock,
     index: Mutex<Index>,
     lock: Mutex<Option<fs::File>>,
+    least_part: AtomicU64,
 }
 
 impl Disk {
@@ -203,6 +206,7 @@ impl Disk {
             clock,
             index: Mutex::new(load(dir)?),
             lock: Mutex::new(Some(lock)),
+            least_part: AtomicU64::new(LEAST_PART),
         };
         for name in buckets {
             if !s3s::path::check_bucket_name(name) {
@@ -230,6 +234,15 @@ impl Disk {
 
     pub(super) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// The fewest bytes of a part that is not the last.
+    pub(super) fn least_part(&self) -> u64 {
+        self.least_part.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_least_part(&self, bytes: u64) {
+        self.least_part.store(bytes, Ordering::Relaxed);
     }
 
     /// A name nobody had before.

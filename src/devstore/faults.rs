@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use s3s::{S3Error, S3ErrorCode, S3Result};
+use s3s::{S3Error, S3ErrorCode, S3Response, S3Result};
 
 /// An S3 operation, as the store saw it (after authentication, before any effect).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -55,8 +55,36 @@ pub enum Fault {
     Hang,
     /// Closes the connection without an answer and has no effect.
     Reset,
+    /// Answers 200 with an error in its body and has no effect, as S3 may when a copy or
+    /// a completion fails after the head of its answer was sent.
+    ErrorIn200,
+    /// Has its effect and announces the whole answer, but closes the connection in the
+    /// middle of the body.
+    CutBody,
 }
 
+/// What a [`govern`](Faults::govern)ed operation goes through; by default nothing.
+#[derive(Default)]
+pub struct Turn {
+    /// Runs before the operation, which waits for it.
+    pub before: Option<BoxFuture<'static, ()>>,
+    /// What goes wrong.
+    pub fault: Option<Fault>,
+    /// Runs after the effect and before the answer.
+    pub after: Option<BoxFuture<'static, ()>>,
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Turn")
+            .field("before", &self.before.is_some())
+            .field("fault", &self.fault)
+            .field("after", &self.after.is_some())
+            .finish()
+    }
+}
+
+type Governor = Arc<dyn Fn(Op, &str, &str) -> Turn + Send + Sync>;
 type Hook = Box<dyn FnOnce() -> BoxFuture<'static, ()> + Send>;
 
 /// The script of what goes wrong, shared by the server and the test.
@@ -68,6 +96,7 @@ pub struct Faults {
 #[derive(Default)]
 struct Script {
     plans: Vec<Plan>,
+    governor: Option<Governor>,
     log: Vec<(Op, String, String)>,
 }
 
@@ -131,13 +160,21 @@ impl Faults {
         self.plan(op, None, Some(n), Deed::After(boxed(hook)));
     }
 
-    /// Forgets every plan; the log stays.
-    pub fn clear(&self) {
-        self.script().plans.clear();
+    /// Asks `governor` about every operation that no plan meets: what, bucket, key. It is
+    /// called under a lock and must not wait.
+    pub fn govern(&self, governor: impl Fn(Op, &str, &str) -> Turn + Send + Sync + 'static) {
+        self.script().governor = Some(Arc::new(governor));
     }
 
-    /// The operations seen so far, oldest first: what, bucket, key (empty when the
-    /// operation has none).
+    /// Forgets every plan and the governor; the log stays.
+    pub fn clear(&self) {
+        let mut script = self.script();
+        script.plans.clear();
+        script.governor = None;
+    }
+
+    /// The operations seen so far, oldest first: what, bucket, key (of a listing its
+    /// prefix; empty when the operation has none).
     pub fn log(&self) -> Vec<(Op, String, String)> {
         self.script().log.clone()
     }
@@ -167,17 +204,18 @@ impl Faults {
         bucket: &str,
         key: &str,
         work: impl Future<Output = S3Result<T>> + Send,
-    ) -> S3Result<T> {
+    ) -> S3Result<S3Response<T>> {
         let course = self.script().course(op, bucket, key);
         for hook in course.before {
             hook().await;
         }
         match course.fault {
             Some(Fault::ErrorBefore(status)) => return Err(error(status)),
-            Some(Fault::Reset) => return Err(reset()),
+            Some(Fault::Reset) => return Err(marked(RESET)),
+            Some(Fault::ErrorIn200) => return Err(marked(ERROR_IN_200)),
             Some(Fault::Hang) => pending::<()>().await,
             Some(Fault::Delay(span)) => tokio::time::sleep(span).await,
-            Some(Fault::ErrorAfter(_) | Fault::LostAnswer) | None => {}
+            Some(Fault::ErrorAfter(_) | Fault::LostAnswer | Fault::CutBody) | None => {}
         }
         let answer = work.await;
         for hook in course.after {
@@ -185,8 +223,13 @@ impl Faults {
         }
         match course.fault {
             Some(Fault::ErrorAfter(status)) => Err(error(status)),
-            Some(Fault::LostAnswer) => Err(reset()),
-            _ => answer,
+            Some(Fault::LostAnswer) => Err(marked(RESET)),
+            Some(Fault::CutBody) => answer.map(|output| {
+                let mut response = S3Response::new(output);
+                response.headers.insert(CUT, HeaderValue::from_static("1"));
+                response
+            }),
+            _ => answer.map(S3Response::new),
         }
     }
 }
@@ -214,6 +257,12 @@ impl Script {
             }
         }
         course.fault = course.fault.or(everlasting);
+        if let Some(governor) = &self.governor {
+            let turn = governor(op, bucket, key);
+            course.before.extend(turn.before.map(ready));
+            course.after.extend(turn.after.map(ready));
+            course.fault = course.fault.or(turn.fault);
+        }
         course
     }
 }
@@ -235,6 +284,10 @@ where
     Box::new(move || Box::pin(hook()))
 }
 
+fn ready(work: BoxFuture<'static, ()>) -> Hook {
+    Box::new(move || work)
+}
+
 fn error(status: u16) -> S3Error {
     let code = match status {
         403 => S3ErrorCode::AccessDenied,
@@ -251,11 +304,15 @@ fn error(status: u16) -> S3Error {
 
 /// Marks an answer that the server has to swallow, closing the connection instead.
 pub(super) const RESET: HeaderName = HeaderName::from_static("x-devstore-reset");
+/// Marks an error that the server has to send with status 200.
+pub(super) const ERROR_IN_200: HeaderName = HeaderName::from_static("x-devstore-error-in-200");
+/// Marks an answer whose body the server has to cut.
+pub(super) const CUT: HeaderName = HeaderName::from_static("x-devstore-cut");
 
-fn reset() -> S3Error {
-    let mut error = S3Error::new(S3ErrorCode::InternalError);
+fn marked(mark: HeaderName) -> S3Error {
+    let mut error = S3Error::with_message(S3ErrorCode::InternalError, "a fault was asked for");
     error.set_headers(HeaderMap::from_iter([(
-        RESET,
+        mark,
         HeaderValue::from_static("1"),
     )]));
     error
@@ -299,6 +356,24 @@ mod tests {
         faults.clear();
         assert_eq!((first, second), (Some(503), Some(500)));
         assert_eq!(run(&faults, Op::CopyObject, "a").await, None);
+    }
+
+    #[tokio::test]
+    async fn a_governor_is_asked_about_every_operation_and_a_plan_goes_first() {
+        let faults = Faults::default();
+        faults.govern(|op, bucket, key| Turn {
+            fault: (op == Op::GetObject && bucket == "a" && key == "k")
+                .then_some(Fault::ErrorBefore(500)),
+            ..Turn::default()
+        });
+        faults.nth(Op::GetObject, 2, Fault::ErrorBefore(503));
+        let seen = [
+            run(&faults, Op::GetObject, "a").await,
+            run(&faults, Op::GetObject, "a").await,
+            run(&faults, Op::GetObject, "b").await,
+            run(&faults, Op::HeadObject, "a").await,
+        ];
+        assert_eq!(seen, [Some(500), Some(503), None, None]);
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 pub use self::disk::Headers;
-pub use self::faults::{Fault, Faults, Op};
+pub use self::faults::{Fault, Faults, Op, Turn};
 
 use self::access::Keys;
 use self::backend::Backend;
@@ -277,6 +277,12 @@ impl DevStore {
             .map_err(io::Error::other)?;
         draft.keep();
         Ok(())
+    }
+
+    /// Takes parts of at least this many bytes from now on, where S3 insists on 5 MiB: a
+    /// test of many multipart uploads need not move gigabytes.
+    pub fn take_parts_of(&self, bytes: u64) {
+        self.shared.disk.set_least_part(bytes);
     }
 
     /// Removes an object as if somebody had; whether there was one.

@@ -13,7 +13,7 @@ use http::header::{
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
-use http_body_util::BodyExt as _;
+use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use super::cors::{Asked, Rule, granted};
 use super::disk::Disk;
-use super::faults::RESET;
+use super::faults::{CUT, ERROR_IN_200, RESET};
 use super::gate::{Refusal, admit};
 
 /// How much of a refused body is read, so that a client which only sends and then
@@ -101,6 +101,12 @@ impl Server {
         if response.headers().contains_key(RESET) {
             return Err(io::Error::other("a fault was asked for"));
         }
+        if response.headers_mut().remove(ERROR_IN_200).is_some() {
+            *response.status_mut() = StatusCode::OK;
+        }
+        if response.headers_mut().remove(CUT).is_some() {
+            response = cut(response).await?;
+        }
         // A client that waits for 100 Continue has not sent its body, and must not be
         // told to.
         if !response.status().is_success() && !waits {
@@ -130,6 +136,19 @@ fn text<'a>(parts: &'a Parts, name: &HeaderName) -> &'a str {
         .get(name)
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default()
+}
+
+/// The first half of a body, under the length of the whole; then the connection breaks.
+async fn cut(response: Response<Body>) -> io::Result<Response<Body>> {
+    let (parts, body) = response.into_parts();
+    let whole = body.collect().await.map_err(io::Error::other)?.to_bytes();
+    let half = whole.slice(..whole.len() / 2);
+    let frames = [
+        Ok(Frame::data(half)),
+        Err(io::Error::other("a fault was asked for")),
+    ];
+    let body = StreamBody::new(futures_util::stream::iter(frames));
+    Ok(Response::from_parts(parts, Body::http_body_unsync(body)))
 }
 
 /// The library calls an unmet condition of a form's policy a malformed policy; to S3

@@ -20,7 +20,7 @@ use super::objects::{Source, headers_of, moment, named_algorithms, tag};
 use super::sums::{Sums, put_sums, sums_of};
 
 /// Every part but the last has at least this many bytes.
-const LEAST_PART: u64 = 5 * 1024 * 1024;
+pub(super) const LEAST_PART: u64 = 5 * 1024 * 1024;
 
 impl Backend {
     pub(super) fn create_upload(
@@ -149,7 +149,7 @@ impl Backend {
             .multipart_upload
             .and_then(|upload| upload.parts)
             .unwrap_or_default();
-        let parts = chosen(&upload.parts, &asked)?;
+        let parts = chosen(&upload.parts, &asked, self.disk.least_part())?;
         let size = parts.iter().map(|part| part.piece.size).sum();
         if input
             .mpu_object_size
@@ -320,7 +320,7 @@ fn numbered(number: i32) -> S3Result<i32> {
 
 /// The parts a completion names, in its order.
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>
-fn chosen(held: &BTreeMap<i32, Part>, asked: &[CompletedPart]) -> S3Result<Vec<Part>> {
+fn chosen(held: &BTreeMap<i32, Part>, asked: &[CompletedPart], least: u64) -> S3Result<Vec<Part>> {
     let mut parts: Vec<Part> = Vec::with_capacity(asked.len());
     for one in asked {
         let number = one.part_number.ok_or_else(|| s3_error!(MalformedXML))?;
@@ -344,7 +344,7 @@ fn chosen(held: &BTreeMap<i32, Part>, asked: &[CompletedPart]) -> S3Result<Vec<P
         .iter()
         .rev()
         .skip(1)
-        .find(|part| part.piece.size < LEAST_PART);
+        .find(|part| part.piece.size < least);
     match small {
         _ if parts.is_empty() => Err(s3_error!(MalformedXML, "An upload has at least one part.")),
         Some(part) => Err(s3_error!(
@@ -408,7 +408,7 @@ mod tests {
                     ..CompletedPart::default()
                 })
                 .collect();
-            let refused = chosen(&held, &asked).err();
+            let refused = chosen(&held, &asked, LEAST_PART).err();
             let code = refused.as_ref().map_or("", |error| error.code().as_str());
             assert_eq!(code, expected, "{asked:?}");
         }

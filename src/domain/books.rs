@@ -15,6 +15,7 @@ use serde_json::Value;
 use super::event::Event;
 use super::file::File;
 use super::name::{Id, Owner, Ref, SlotName, Tenant};
+use super::outbox::Outbox;
 use super::ticket::{State, Ticket};
 use super::time::Timestamp;
 
@@ -146,9 +147,22 @@ pub struct Footprint {
     pub oldest_files: Option<Scope>,
     /// An idempotent mint's memory.
     pub idempotency: Option<IdempotencyKey>,
+    /// Events by id.
+    pub events: Vec<Id>,
+    /// Events to be sent.
+    pub due_events: Option<DueEvents>,
     /// Tickets it will insert: looked for only when it is run again, after an outcome
     /// that nobody knows.
     pub created: Vec<Id>,
+}
+
+/// The next events that may be sent.
+#[derive(Clone, Debug)]
+pub struct DueEvents {
+    /// How many at most.
+    pub limit: u32,
+    /// None of this tenant.
+    pub but: Option<Tenant>,
 }
 
 /// The open tickets of a scope that a mint may cancel: the oldest, until `incoming` more
@@ -172,6 +186,8 @@ pub enum Forget {
     TicketsClosedBefore(Timestamp),
     /// Delivered and dead events.
     EventsSettledBefore(Timestamp),
+    /// Events that were due before then and that nobody is there to deliver.
+    EventsDueBefore(Timestamp),
     /// Idempotent mints.
     MintsBefore(Timestamp),
     /// Accounts that hold nothing, after the first and up to the second.
@@ -213,6 +229,7 @@ pub struct Books {
     remembered: HashMap<IdempotencyKey, Remembered>,
     new_remembered: Vec<IdempotencyKey>,
     events: Vec<Event>,
+    outbox: Outbox,
     forgotten: Vec<Forget>,
     marks: Vec<(&'static str, String)>,
     unloaded: Option<Account>,
@@ -255,6 +272,7 @@ impl Books {
             remembered: HashMap::new(),
             new_remembered: Vec::new(),
             events: Vec::new(),
+            outbox: Outbox::default(),
             forgotten: Vec::new(),
             marks: Vec::new(),
             unloaded: None,
@@ -316,6 +334,16 @@ impl Books {
     /// An idempotent mint's memory.
     pub fn remembered(&self, key: &IdempotencyKey) -> Option<&Remembered> {
         self.remembered.get(key)
+    }
+
+    /// Events on their way.
+    pub fn outbox(&self) -> &Outbox {
+        &self.outbox
+    }
+
+    /// Events on their way, to load and to change.
+    pub fn outbox_mut(&mut self) -> &mut Outbox {
+        &mut self.outbox
     }
 
     /// The open tickets of a scope that are not one of `spared`, oldest first.

@@ -10,6 +10,7 @@ pub mod key;
 pub mod ledger;
 pub mod media;
 pub mod name;
+pub mod outbox;
 pub mod problem;
 pub mod secret;
 pub mod slot;

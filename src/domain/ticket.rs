@@ -252,8 +252,8 @@ pub fn part(size: u64, part_size: u64, number: u32) -> Option<Part> {
 }
 
 /// The part size for a file of `size` bytes in a slot, or `None` for a single PUT. Parts
-/// are equal but the last (R2 insists), at least 5 MiB, and grow by whole MiB so that
-/// 10 000 of them always suffice.
+/// are equal but the last (R2 insists) and as large as the slot wishes; where 10 000 of
+/// those do not suffice, larger by whole MiB.
 pub fn plan_parts(policy: &Policy, size: u64) -> Option<u64> {
     use super::slot::{MAX_PARTS, MAX_PUT_SIZE};
     const MIB: u64 = 1024 * 1024;
@@ -262,7 +262,10 @@ pub fn plan_parts(policy: &Policy, size: u64) -> Option<u64> {
         None if size > MAX_PUT_SIZE => 64 * MIB,
         _ => return None,
     };
-    Some(wished.max(size.div_ceil(MAX_PARTS).div_ceil(MIB) * MIB))
+    if size.div_ceil(wished) <= MAX_PARTS {
+        return Some(wished);
+    }
+    Some(size.div_ceil(MAX_PARTS).div_ceil(MIB) * MIB)
 }
 
 #[cfg(test)]

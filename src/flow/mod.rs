@@ -6,6 +6,7 @@ pub mod cancel;
 pub mod claim;
 pub mod complete;
 pub mod delete;
+pub mod deliver;
 pub mod look;
 pub mod mint;
 pub mod notify;
@@ -17,7 +18,7 @@ mod lease;
 mod turns;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use tokio::sync::{Semaphore, broadcast, watch};
@@ -30,6 +31,7 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::Slot;
 use crate::domain::time::Seconds;
 use crate::store::{Store, StoreError};
+use crate::webhook::Receiver;
 
 pub use attempt::{Outcome, attempt, attempt_on};
 
@@ -51,6 +53,8 @@ pub struct App {
     pub max_open_tickets: u32,
     /// How long closed tickets and delivered events are kept.
     pub retention: Seconds,
+    /// Where events go; unset: nowhere.
+    pub receiver: OnceLock<Arc<Receiver>>,
     closed: broadcast::Sender<Id>,
     stopping: watch::Sender<bool>,
     turns: Arc<turns::Turns>,
@@ -76,6 +80,7 @@ impl App {
             slots: ArcSwap::from_pointee(slots),
             max_open_tickets,
             retention,
+            receiver: OnceLock::new(),
             closed,
             stopping: watch::Sender::new(false),
             turns: Arc::default(),

@@ -332,10 +332,14 @@ pub async fn forget_old_rows(app: &App, now: Timestamp) -> Result<(), Problem> {
     let until = accounts.last().map(|last| last.account.clone());
     let any_empty = accounts.iter().any(|held| held.usage == Usage::default());
     let mark = until.clone().filter(|_| !is_last).unwrap_or_default();
+    let is_delivering = app.receiver.get().is_some();
     app.db
         .write(Footprint::default(), move |books, _| {
             books.forget(Forget::TicketsClosedBefore(before));
             books.forget(Forget::EventsSettledBefore(before));
+            if !is_delivering {
+                books.forget(Forget::EventsDueBefore(before));
+            }
             books.forget(Forget::MintsBefore(a_day_ago));
             if let Some(until) = until.clone().filter(|_| any_empty) {
                 books.forget(Forget::EmptyUsage(after.clone(), until));

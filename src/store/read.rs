@@ -194,7 +194,7 @@ impl Store {
             }
             Err(error) => return Err(from_sdk("GetObject", &error)),
         };
-        let etag = bare(object.e_tag());
+        let etag = identity(object.e_tag())?;
         // Some stores ignore If-Match on GET.
         if if_match.is_some_and(|wanted| wanted != etag) {
             return Err(StoreError::Changed);
@@ -228,7 +228,7 @@ impl Store {
                     .content_length()
                     .and_then(|length| u64::try_from(length).ok());
                 let size = size.ok_or_else(|| senseless("a HEAD without a length"))?;
-                Ok((size, bare(head.e_tag())))
+                Ok((size, identity(head.e_tag())?))
             }
             Err(error) if is_404(&error) => Err(self.why_404(bucket, key).await),
             Err(error) => Err(from_sdk("HeadObject", &error)),
@@ -254,6 +254,14 @@ fn is_404<E>(
     error
         .raw_response()
         .is_some_and(|response| response.status().as_u16() == 404)
+}
+
+/// The bare `ETag`. Every store sends one; a proxy's own page, with a 200 for whatever was
+/// asked, has none, and is not the object.
+fn identity(etag: Option<&str>) -> Result<String, StoreError> {
+    Some(bare(etag))
+        .filter(|etag| !etag.is_empty())
+        .ok_or_else(|| senseless("no ETag"))
 }
 
 fn senseless(what: &str) -> StoreError {

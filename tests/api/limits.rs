@@ -201,6 +201,12 @@ async fn slots_show_the_policy_and_a_usage_that_follows_every_step() {
     ] {
         assert_eq!(shown[member], value, "{member}");
     }
+    let has = |list: &str, hint: &str| {
+        let list = shown["accepted"][list].as_array().unwrap();
+        list.contains(&json!(hint))
+    };
+    assert!(has("extensions", ".jpeg") && !has("extensions", ".svg"));
+    assert!(has("types", "image/pjpeg") && !has("types", "text/html"));
     let bytes = png(1);
     let size = i64::try_from(bytes.len()).unwrap();
     assert_eq!(usage().await, [0, 0, 0, 0]);

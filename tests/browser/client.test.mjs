@@ -61,22 +61,33 @@ test("nothing_that_is_kept_in_the_browser_is_a_url_or_a_name", async (t) => {
   await throttle(8 * MIB);
   await begin(page, { slot: "big", size: 3 * PART });
   await page.waitForFunction(() => window.upload.progress.percent >= 20, null, { timeout: PATIENCE });
-  const kept = await page.evaluate(
-    () =>
-      new Promise((resolve, reject) => {
-        const opening = indexedDB.open("putgate");
-        opening.onerror = () => reject(opening.error);
-        opening.onsuccess = () => {
-          const store = opening.result.transaction("uploads").objectStore("uploads");
-          const [keys, values] = [store.getAllKeys(), store.getAll()];
-          values.onsuccess = () => resolve({ keys: keys.result, values: values.result });
-        };
-      }),
-  );
+  const kept = await page.evaluate(everythingKept);
   assert.equal(kept.values.length, 1);
   assert.deepEqual(Object.keys(kept.values[0]).sort(), ["expires", "ticket"]);
   assert.ok(!/https?:|film/.test(JSON.stringify(kept)), JSON.stringify(kept));
   await page.evaluate(() => window.upload.cancel());
+});
+
+test("what_has_had_its_time_is_forgotten", async (t) => {
+  const { page } = await open(t);
+  await upload(page, { slot: "documents", size: 0, text: "plain words\n" });
+  await page.evaluate(
+    () =>
+      new Promise((resolve) => {
+        const opening = indexedDB.open("putgate");
+        opening.onsuccess = () => {
+          const transaction = opening.result.transaction("uploads", "readwrite");
+          transaction.objectStore("uploads").put({ ticket: "long ago", expires: Date.now() - 1 }, "old");
+          transaction.oncomplete = resolve;
+        };
+      }),
+  );
+  assert.ok((await page.evaluate(everythingKept)).keys.includes("old"));
+  await page.reload();
+  await prepare(page);
+  await upload(page, { slot: "documents", size: 0, text: "other words\n" });
+  const { keys } = await page.evaluate(everythingKept);
+  assert.ok(keys.length > 0 && !keys.includes("old"), `${keys}`);
 });
 
 test("a_second_tab_waits_and_takes_the_outcome_of_the_first", async (t) => {
@@ -168,6 +179,19 @@ test("a_picked_file_is_checked_against_the_slot_before_anything_is_asked_for", a
   assert.deepEqual(codes, [["rejected", "type-not-accepted"], ["rejected", "file-too-large"], ["rejected", "invalid-request"]]);
   assert.deepEqual(calls.filter((call) => call.startsWith("POST")), []);
 });
+
+/** In the page: what IndexedDB holds. */
+function everythingKept() {
+  return new Promise((resolve, reject) => {
+    const opening = indexedDB.open("putgate");
+    opening.onerror = () => reject(opening.error);
+    opening.onsuccess = () => {
+      const store = opening.result.transaction("uploads").objectStore("uploads");
+      const [keys, values] = [store.getAllKeys(), store.getAll()];
+      values.onsuccess = () => resolve({ keys: keys.result, values: values.result });
+    };
+  });
+}
 
 /** Part numbers, in order. */
 function numbers(puts) {

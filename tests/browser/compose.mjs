@@ -3,14 +3,18 @@
 //   node compose.mjs PAGE STORE        exits with 0 when all went as it should; the two origins
 import assert from "node:assert/strict";
 import { randomBytes } from "node:crypto";
-import { launch } from "./broker.mjs";
+import { chromium } from "playwright-core";
 
 const [page_url, store_url] = process.argv.slice(2);
 const PATIENCE = 30_000;
 const PIXEL =
   "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==";
 
-const browser = await launch();
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+  args: ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync"],
+});
 try {
   const page = await browser.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -26,17 +30,21 @@ try {
   const sub = `visitor-${randomBytes(4).toString("hex")}`;
 
   const file = (name, mimeType, buffer) => ({ name, mimeType, buffer });
-  await open(page, "/", sub);
+  await page.goto(`${page_url}/?sub=${sub}`);
   await page.setInputFiles("#file", file("pixel.png", "image/png", Buffer.from(PIXEL, "base64")));
-  await page.locator(".gallery-item").first().waitFor();
+  await state(row(page, "pixel.png"), "committed");
   console.log("first upload committed");
-  // The picture in the gallery comes by a presigned GET.
-  await page.waitForFunction(() => document.querySelector(".gallery-item img")?.naturalWidth > 0);
   await page.setInputFiles("#file", file("liar.png", "image/png", Buffer.from("<!doctype html><script>alert(1)</script>")));
-  await page.locator('.upload-row[data-state="rejected"]', { hasText: "liar.png" }).waitFor();
-  await open(page, "/big", sub);
+  await state(row(page, "liar.png"), "rejected");
+  await page.locator(".gallery-item").first().waitFor();
+  // The picture in the gallery comes by a presigned GET.
+  await page.waitForFunction(() => {
+    const picture = document.querySelector(".gallery-item img");
+    return picture?.complete && picture.naturalWidth > 0;
+  });
+  await page.goto(`${page_url}/big?sub=${sub}`);
   await page.setInputFiles("#file", file("parts.bin", "application/octet-stream", randomBytes((8 << 20) + 1000)));
-  await page.locator("#now[data-state=committed]").waitFor();
+  await state(page.locator("#now"), "committed");
 
   assert.deepEqual([...new Set(puts.map((url) => url.origin))], [store_url], "bytes go to the store");
   assert.deepEqual(puts.slice(2).map((url) => url.searchParams.get("partNumber")).sort(), ["1", "2"]);
@@ -46,7 +54,15 @@ try {
   await browser.close();
 }
 
-async function open(page, path, sub) {
-  await page.goto(`${page_url}${path}?sub=${sub}`);
-  await page.locator("#usage:not(:empty)").waitFor();
+function row(page, name) {
+  return page.locator(".upload-row").filter({ hasText: name });
+}
+
+async function state(element, wanted) {
+  try {
+    // The dialog closes by itself when all is well.
+    await element.and(element.page().locator(`[data-state="${wanted}"]`)).waitFor({ state: "attached" });
+  } catch (error) {
+    throw new Error(`not ${wanted}: ${await element.innerText().catch(() => "nothing")}`, { cause: error });
+  }
 }

@@ -174,7 +174,8 @@ async function open(t, { autoStart = true } = {}) {
     createRoot(document.getElementById("app")).render(h(Page, { client, autoStart: ${autoStart}, onCommitted }));
   `;
   await page.addScriptTag({ type: "module", content: await bundle(entry, { define: { "process.env.NODE_ENV": '"development"' } }) });
-  await page.locator("#file").waitFor();
+  // The slot's policy is there.
+  await page.locator("#file[multiple]").waitFor();
   return { page, mints };
 }
 

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 use tokio::task::block_in_place;
 
 use crate::common::SECRET;
+use crate::common::database::TestDatabase;
 
 /// How long a test waits for what should come at once, on a busy machine.
 pub const PATIENCE: Duration = Duration::from_secs(30);
@@ -381,7 +382,7 @@ part_size = "5MiB"
 pub struct Site {
     pub dir: tempfile::TempDir,
     storage: String,
-    database: String,
+    database: TestDatabase,
 }
 
 impl Site {
@@ -394,12 +395,12 @@ impl Site {
             ["server", "server-secret"],
             Some(["upload", "upload-secret"]),
         );
-        let database = format!("sqlite://{}", dir.path().join("putgate.db").display());
+        let database = TestDatabase::Sqlite(dir.path().join("putgate.db"));
         Self::with(dir, storage, database)
     }
 
     /// The same for services that run elsewhere: `storage` is the body of that table.
-    pub fn with(dir: tempfile::TempDir, storage: String, database: String) -> Self {
+    pub fn with(dir: tempfile::TempDir, storage: String, database: TestDatabase) -> Self {
         std::fs::write(dir.path().join("token.secret"), SECRET).unwrap();
         let site = Self {
             dir,
@@ -417,7 +418,7 @@ impl Site {
 
     /// Writes the configuration anew, as `edit` makes it.
     pub fn write_with(&self, slots: &str, edit: &dyn Fn(String) -> String) {
-        let (storage, database) = (&self.storage, &self.database);
+        let (storage, database) = (&self.storage, self.database.url());
         let text = format!(
             r#"[server]
 listen = "127.0.0.1:0"

@@ -9,6 +9,7 @@ use putgate::devstore::DevStore;
 use serde_json::{Value, json};
 
 use crate::common;
+use crate::common::database::TestDatabase;
 use crate::process::{Site, storage};
 
 const PAGES: &str = "pages of http://127.0.0.1:8080 may upload";
@@ -20,22 +21,17 @@ pub struct Services {
     /// Whether the store refuses unsigned copy sources whatever the key may do.
     pub is_safe_with_one_key: bool,
     store: Value,
-    database: Option<String>,
     // Ends with the test.
     _own: Option<(DevStore, tempfile::TempDir)>,
-}
-
-/// A test's own setting, not the broker's.
-pub fn variable(name: &str) -> Option<String> {
-    #[expect(clippy::disallowed_methods, reason = "a test is told by its stage")]
-    std::env::var(name).ok().filter(|text| !text.is_empty())
 }
 
 /// The store that the stage named: its address, region, two keys, and whether one key for all
 /// would be safe on it.
 /// `{"name":"minio","endpoint":"http://127.0.0.1:9000","region":"us-east-1","server":["AK","SK"],"upload":["AK","SK"],"one_key":false}`.
-pub fn named_store() -> Option<Value> {
-    variable("PUTGATE_TEST_STORE").map(|text| serde_json::from_str(&text).unwrap())
+fn named_store() -> Option<Value> {
+    #[expect(clippy::disallowed_methods, reason = "a test's own variable")]
+    let text = std::env::var("PUTGATE_TEST_STORE").ok()?;
+    Some(serde_json::from_str(&text).unwrap())
 }
 
 /// An owner that no other run has met: services may outlive a test.
@@ -62,7 +58,6 @@ impl Services {
             endpoint: store["endpoint"].as_str().unwrap().to_owned(),
             is_safe_with_one_key: store["one_key"].as_bool().unwrap(),
             store,
-            database: variable("PUTGATE_TEST_DATABASE"),
             _own: own,
         }
     }
@@ -81,8 +76,7 @@ impl Services {
         let region = self.store["region"].as_str().unwrap();
         let storage = storage(&self.endpoint, region, self.pair("server"), upload);
         let dir = tempfile::tempdir().unwrap();
-        let own = format!("sqlite://{}", dir.path().join("putgate.db").display());
-        let database = self.database.clone().unwrap_or(own);
+        let database = TestDatabase::make(dir.path());
         Site::with(dir, storage, database)
     }
 

@@ -2,6 +2,7 @@
 //
 //   node load.mjs drive PAGE API LEDGER     uploads until SIGTERM; the ledger is a file
 //   node load.mjs check PAGE API LEDGER     everything that the store ever took must be a file
+//   node load.mjs event PAGE API            one upload whose end only the store tells
 //
 // What counts as taken: the store answered a PUT with 200. From then on the bytes may not get
 // lost, whatever is killed.
@@ -47,6 +48,16 @@ async function token(owner) {
   return (await insist(`${PAGE}/dev/token?sub=${owner}&scope=upload+read`)).body.token;
 }
 
+async function mint(bearer, key, name, size) {
+  const answer = await insist(`${API}/v1/tickets`, as(bearer, {
+    method: "POST",
+    headers: { "content-type": "application/json", "idempotency-key": key },
+    body: JSON.stringify({ slot: "documents", files: [{ name, size }] }),
+  }));
+  assert.equal(answer.status, 201, JSON.stringify(answer.body));
+  return answer.body.tickets[0];
+}
+
 async function client(number, ledger) {
   for (let owner, bearer, n = 0; !stopped; n++) {
     if (n % FILES_PER_OWNER === 0) {
@@ -54,13 +65,7 @@ async function client(number, ledger) {
       bearer = await token(owner);
     }
     const text = `file ${n} of ${owner}\n`;
-    const mint = await insist(`${API}/v1/tickets`, as(bearer, {
-      method: "POST",
-      headers: { "content-type": "application/json", "idempotency-key": `${owner}-${n}` },
-      body: JSON.stringify({ slot: "documents", files: [{ name: `${n}.txt`, size: text.length }] }),
-    }));
-    assert.equal(mint.status, 201, JSON.stringify(mint.body));
-    const { id, transfer } = mint.body.tickets[0];
+    const { id, transfer } = await mint(bearer, `${owner}-${n}`, `${n}.txt`, text.length);
     const put = await insist(transfer.url, { method: "PUT", headers: transfer.headers, body: text });
     assert.equal(put.status, 200, put.body);
     const entry = { id, owner, text, committed: false };
@@ -96,4 +101,17 @@ async function check() {
   console.log(`${ledger.length} files are there, byte for byte`);
 }
 
-await { drive, check }[mode]();
+async function event() {
+  const owner = `event-${randomBytes(4).toString("hex")}`;
+  const bearer = await token(owner);
+  const text = "nobody says that this is complete\n";
+  const { id, transfer } = await mint(bearer, owner, "event.txt", text.length);
+  const put = await insist(transfer.url, { method: "PUT", headers: transfer.headers, body: text });
+  assert.equal(put.status, 200, put.body);
+  const began = Date.now();
+  const ticket = await insist(`${API}/v1/tickets/${id}?wait=20`, as(bearer));
+  assert.equal(ticket.body.state, "committed", "the worker alone looks after a minute");
+  console.log(`committed by the store's word, ${Date.now() - began} ms after the PUT`);
+}
+
+await { drive, check, event }[mode]();

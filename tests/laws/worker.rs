@@ -6,14 +6,16 @@ use std::time::Duration;
 
 use putgate::devstore::{Fault, Op};
 use putgate::domain::problem::Code;
+use putgate::domain::secret::Secret;
 use putgate::domain::ticket::State;
 use putgate::flow::sweep::{Swept, walk};
 use putgate::store::Bucket;
+use putgate::webhook;
 use putgate::worker;
 use serde_json::{Value, json};
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection};
 
-use crate::common::{HTML, TestBroker, png};
+use crate::common::{self, HTML, TestBroker, png};
 use crate::stage::{WIDE, assert_settled, key, outage, row, state};
 
 /// Tickets with their bytes in staging.
@@ -253,6 +255,14 @@ async fn rows(broker: &TestBroker, table: &str) -> i64 {
 async fn rows_are_forgotten_after_their_time_even_while_the_store_is_away() {
     let broker = TestBroker::with_slots(WIDE).await;
     let token = broker.token("7");
+    // With a receiver, what it has not heard of is kept for it.
+    let receiver = webhook::Receiver::new(webhook::Settings {
+        url: "http://127.0.0.1:9/hook".to_owned(),
+        secrets: vec![Secret::new(common::SECRET)],
+        allow_private: true,
+        patience: Duration::from_secs(1),
+    });
+    broker.app.receiver.set(receiver.unwrap()).unwrap();
     let body = json!({"slot": "pictures", "files": [{"name": "a.png", "size": png(1).len()}]});
     let request = axum::http::Request::post("/v1/tickets")
         .header("authorization", format!("Bearer {token}"))

@@ -5,7 +5,8 @@
 //!    keeps everybody else from opening, closing or ending anything of that owner there;
 //! 2. tickets by id, with those that may have to give way;
 //! 3. files by id, with those that may have to be retired;
-//! 4. and then, without a lock of its own, what the first keep still; the clock last, so
+//! 4. events by id;
+//! 5. and then, without a lock of its own, what the first keep still; the clock last, so
 //!    that nobody decides by a moment from before somebody else's commit.
 //!
 //! READ COMMITTED: each statement sees what was committed when it began, and a locked row
@@ -59,6 +60,9 @@ pub(super) async fn fill(
             return Err(DbError::Unavailable(why));
         }
         books.load_file(file);
+    }
+    for row in lock_rows(connection, "events", rows::EVENT, &wanted.events).await? {
+        books.outbox_mut().load(rows::event(&row)?);
     }
     read(connection, books, wanted, &accounts, time).await
 }

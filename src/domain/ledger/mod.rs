@@ -10,6 +10,7 @@ mod attempt;
 mod end;
 mod files;
 mod mint;
+mod outbox;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ pub use end::{
 };
 pub use files::{Claim, Claimed, claim, delete, end_unclaimed};
 pub use mint::{Mint, MintFile, Minted, mint};
+pub use outbox::{Replayed, Room, replay, settle, take};
 
 use super::books::{Account, Books, Usage, counted};
 use super::event::Event;

@@ -10,7 +10,8 @@ export const tokenUrl = `/dev/token?${new URLSearchParams({
 })}`;
 
 export const client = createClient({
-  endpoint: "",
+  // The API's address, where it is not the page's own.
+  endpoint: document.documentElement.dataset.api ?? "",
   token: async () => {
     const response = await fetch(tokenUrl, { cache: "no-store" });
     if (!response.ok) throw new Error(`The demo token was refused (${response.status}).`);

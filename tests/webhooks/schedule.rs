@@ -1,0 +1,164 @@
+//! When an event is tried, and when it is given up. The clock is the test's.
+
+use std::time::Duration;
+
+use putgate::domain::ledger::Replayed;
+use putgate::domain::outbox::{DeliveryState, LEASE, pause};
+use putgate::flow::deliver;
+
+use crate::receiver::{Hook, KEY, Reply};
+use crate::{broker_with, outbox, send, states, upload};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ten_tries_by_the_schedule_with_one_id_and_one_body_then_it_is_given_up() {
+    let hook = Hook::start(|_| Reply::Status(500)).await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    let id = outbox(&broker).await[0].id;
+    for tries in 1..=10 {
+        assert_eq!(send(&broker).await, 1, "try {tries}");
+        let event = &outbox(&broker).await[0];
+        assert_eq!(
+            (event.delivery.tries, event.delivery.last_status),
+            (tries, Some(500))
+        );
+        let Some(pause) = pause(tries, id) else { break };
+        let next = event.delivery.next_try_at.unwrap();
+        assert_eq!(next, broker.clock.now().plus(pause));
+        broker.advance(pause.0 - 1);
+        assert_eq!(send(&broker).await, 0, "too early for try {}", tries + 1);
+        broker.advance(1);
+    }
+    assert_eq!(states(&broker).await, [DeliveryState::Dead]);
+    broker.advance(7 * 24 * 3600);
+    assert_eq!(send(&broker).await, 0);
+    let seen = hook.seen();
+    assert_eq!(seen.len(), 10);
+    let mut times: Vec<&str> = Vec::new();
+    for try_ in &seen {
+        assert_eq!(try_.id(), id.to_string());
+        assert_eq!(try_.body, seen[0].body);
+        assert!(try_.is_signed_by(KEY));
+        times.push(try_.header("webhook-timestamp"));
+    }
+    times.dedup();
+    assert_eq!(times.len(), 10, "each try is signed for its own moment");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_receiver_that_asks_for_time_gets_it_within_a_day() {
+    for (asked, given) in [("600", 600), ("9999999", 24 * 3600)] {
+        let wait = asked.to_owned();
+        let hook = Hook::start(move |_| Reply::With(503, "retry-after", wait.clone())).await;
+        let broker = broker_with(&hook).await;
+        upload(&broker, "7", 1).await;
+        send(&broker).await;
+        hook.answers(|_| Reply::Status(204));
+        broker.advance(given - 1);
+        assert_eq!(send(&broker).await, 0, "{asked}");
+        broker.advance(1);
+        assert_eq!(send(&broker).await, 1, "{asked}");
+        assert_eq!(states(&broker).await, [DeliveryState::Delivered]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn gone_is_given_up_at_once_and_what_comes_after_is_tried() {
+    let hook = Hook::start(|_| Reply::Status(410)).await;
+    let broker = broker_with(&hook).await;
+    let ticket = upload(&broker, "7", 1).await;
+    crate::claim(&broker, &ticket["file"], "7").await;
+    assert_eq!(send(&broker).await, 2);
+    assert_eq!(states(&broker).await, [DeliveryState::Dead; 2]);
+    let event = &outbox(&broker).await[0].delivery;
+    assert_eq!((event.tries, event.last_status), (1, Some(410)));
+}
+
+/// The sender is cut off when the receiver has the event and nobody has settled it: a kill.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_killed_sender_held_is_sent_again_after_its_lease_under_the_same_id() {
+    let hook = Hook::start(|_| Reply::Hang).await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    let app = broker.app.clone();
+    let sender = tokio::spawn(async move { deliver::deliver(&app).await });
+    hook.wait_for(1).await;
+    sender.abort();
+    assert!(sender.await.unwrap_err().is_cancelled());
+    hook.answers(|_| Reply::Status(200));
+    broker.advance(LEASE.0 - 1);
+    assert_eq!(send(&broker).await, 0, "it is held");
+    broker.advance(1);
+    assert_eq!(send(&broker).await, 1);
+    let seen = hook.seen();
+    assert_eq!((seen.len(), seen[0].id()), (2, seen[1].id()));
+    assert_eq!(seen[0].body, seen[1].body);
+    assert_eq!(states(&broker).await, [DeliveryState::Delivered]);
+}
+
+/// A sender that stood still beyond its lease, and whose event another has since delivered,
+/// changes nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_failure_does_not_undo_what_another_sender_delivered() {
+    let hook = Hook::start(|_| Reply::Hang).await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    let slow = crate::Receiver::new(putgate::webhook::Settings {
+        patience: Duration::from_millis(300),
+        ..hook.settings()
+    });
+    let slow_event = {
+        let app = broker.app.clone();
+        let sender = tokio::spawn(async move { deliver::deliver(&app).await });
+        hook.wait_for(1).await;
+        sender.abort();
+        outbox(&broker).await[0].clone()
+    };
+    broker.advance(LEASE.0);
+    hook.answers(|_| Reply::Status(200));
+    assert_eq!(send(&broker).await, 1);
+    hook.answers(|_| Reply::Hang);
+    // Its word comes now.
+    let (receiver, db) = (slow.unwrap(), &broker.app.db);
+    let answer = receiver
+        .send(slow_event.id, &slow_event.body, broker.clock.now())
+        .await;
+    let footprint = putgate::domain::books::Footprint {
+        events: vec![slow_event.id],
+        ..Default::default()
+    };
+    let settled = db
+        .write(footprint, move |books, now| {
+            putgate::domain::ledger::settle(books, now, &slow_event, &answer)
+        })
+        .await
+        .unwrap();
+    assert_eq!(settled, None);
+    assert_eq!(states(&broker).await, [DeliveryState::Delivered]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_replay_sends_a_dead_event_again_with_all_its_tries() {
+    let hook = Hook::start(|_| Reply::Status(410)).await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    send(&broker).await;
+    let id = outbox(&broker).await[0].id;
+    hook.answers(|_| Reply::Status(500));
+    let replay = || deliver::replay(&broker.app.db, id);
+    assert_eq!(replay().await.unwrap(), Replayed::Due);
+    assert_eq!(send(&broker).await, 1);
+    let event = outbox(&broker).await[0].delivery.clone();
+    assert_eq!((event.state, event.tries), (DeliveryState::Pending, 1));
+    // One that waits is hurried, one that was delivered goes once more.
+    hook.answers(|_| Reply::Status(200));
+    for _ in 0..2 {
+        assert_eq!(replay().await.unwrap(), Replayed::Due);
+        assert_eq!(send(&broker).await, 1);
+        assert_eq!(states(&broker).await, [DeliveryState::Delivered]);
+    }
+    let seen = hook.seen();
+    assert!(seen.len() == 4 && seen.iter().all(|seen| seen.id() == id.to_string()));
+    let unknown = deliver::replay(&broker.app.db, putgate::domain::name::Id::nil()).await;
+    assert_eq!(unknown.unwrap(), Replayed::Unknown);
+}
