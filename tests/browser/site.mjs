@@ -192,7 +192,7 @@ export class Line {
           const left = arrival - performance.now();
           if (left > 0) await wait(left);
           afloat -= piece.length;
-          if (!to.destroyed && !to.write(piece)) await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => {});
+          if (!to.destroyed && !to.write(piece)) await drained(to);
         });
         if (this.latency === 0 || afloat > 16 << 20) await flight;
       }
@@ -209,6 +209,14 @@ export class Line {
     this.#busy = Math.max(now, this.#busy) + (bytes / this.rate) * 1000;
     await wait(this.#busy - now);
   }
+}
+
+/** Until a socket takes more, or nothing any more. */
+async function drained(socket) {
+  const heard = new AbortController();
+  const waits = ["drain", "close"].map((event) => once(socket, event, heard));
+  await Promise.race(waits).catch(() => {});
+  heard.abort();
 }
 
 /** A port that was free a moment ago; the broker must come back to it after a crash. */
