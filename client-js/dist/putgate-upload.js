@@ -1940,6 +1940,7 @@ var Field = class {
     this.#hidden.hidden = true;
     input.after(this.#hidden);
     const onChange = () => {
+      if (this.queue === null) return;
       this.add([...input.files ?? []]);
       input.value = "";
     };
@@ -2283,10 +2284,7 @@ var PutgateUpload = class extends Element {
     this.#live.setAttribute("role", "status");
     this.#zone.append(this.#input, this.#label, this.#hint, this.#rules);
     this.#root.append(this.#zone, this.#trouble, this.#total, this.#list, this.#live);
-    this.#input.addEventListener("change", () => {
-      this.add(this.#input.files ?? []);
-      this.#input.value = "";
-    });
+    this.#input.addEventListener("change", () => this.#take());
     this.#start.addEventListener("click", () => this.start());
   }
   /** The client, for pages that make their own. */
@@ -2366,8 +2364,8 @@ var PutgateUpload = class extends Element {
     const queue = this.#queue;
     let given = [...files];
     if (queue === null || this.disabled || given.length === 0) return [];
-    if (this.#slot?.max_entries === 1) given = given.slice(-1);
     if (this.#slot?.max_entries === 1) {
+      given = given.slice(-1);
       for (const [upload, row] of this.#rows) {
         if (upload.result === null) this.#drop(upload, row);
       }
@@ -2381,6 +2379,12 @@ var PutgateUpload = class extends Element {
     }
     this.#changed();
     return added;
+  }
+  /** What is chosen before the slot is known stays chosen until then. */
+  #take() {
+    if (this.#queue === null) return;
+    this.add(this.#input.files ?? []);
+    this.#input.value = "";
   }
   /** Begins what waits for it. */
   start() {
@@ -2491,6 +2495,7 @@ var PutgateUpload = class extends Element {
     queue.addEventListener("done", () => this.#showTotal());
     this.#words();
     this.#changed();
+    this.#take();
     this.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, composed: true, detail: slot }));
   }
   #inTrouble(error) {
