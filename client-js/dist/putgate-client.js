@@ -65,8 +65,7 @@ function isTransient({ status, text }) {
   return status === 0 || status === 408 || status === 425 || status >= 500 && status !== 507;
 }
 function backoff(tries, retryAfter, random) {
-  if (retryAfter !== null) return retryAfter * 1e3;
-  return Math.min(2e4, 500 * 2 ** (tries - 1)) * (0.5 + random / 2);
+  return Math.max((retryAfter ?? 0) * 1e3, Math.min(2e4, 500 * 2 ** (tries - 1)) * (0.5 + random / 2));
 }
 async function persist(transport, { leg, signal, send: send2, renew, offline }) {
   let tries = 0;

@@ -30,7 +30,7 @@ function cancelled() {
 }
 function asError(thrown) {
   if (thrown instanceof PutgateError) return thrown;
-  return new PutgateError("failed", 0, thrown instanceof Error ? thrown.message : String(thrown), null, thrown);
+  return new PutgateError("failed", 0, String(thrown), null, thrown);
 }
 function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
@@ -65,8 +65,7 @@ function isTransient({ status: status2, text }) {
   return status2 === 0 || status2 === 408 || status2 === 425 || status2 >= 500 && status2 !== 507;
 }
 function backoff(tries, retryAfter, random) {
-  if (retryAfter !== null) return retryAfter * 1e3;
-  return Math.min(2e4, 500 * 2 ** (tries - 1)) * (0.5 + random / 2);
+  return Math.max((retryAfter ?? 0) * 1e3, Math.min(2e4, 500 * 2 ** (tries - 1)) * (0.5 + random / 2));
 }
 async function persist(transport, { leg, signal, send: send2, renew, offline }) {
   let tries = 0;
@@ -204,8 +203,7 @@ var init_api = __esm({
             return await this.#send(method, path, await token, options, signal);
           } catch (error) {
             this.#forget(token);
-            const why = error instanceof Error ? error.message : String(error);
-            noToken = new PutgateError("token-unavailable", 0, `There is no token: ${why}`, null, error);
+            noToken = new PutgateError("token-unavailable", 0, `There is no token. ${error}`, null, error);
             if (error instanceof TypeError) return LOST;
             throw noToken;
           }
@@ -586,7 +584,7 @@ var init_parts = __esm({
       /** A request for this part that is good now, and not the refused one; `next` are the parts that come after it. */
       async get(number, refused, next2) {
         if (refused) this.#stock.delete(number);
-        this.#fill([number, ...next2], 1);
+        this.#fill([number, ...next2.slice(0, BATCH)], 1);
         const signed = await this.#stock.get(number).signed;
         this.#fill(next2, this.#parts.job.lanes.limit);
         return signed;
@@ -1236,6 +1234,7 @@ async function run(job) {
 async function fill2(job, slot, place) {
   job.phase("turn");
   const old = await known(job, place);
+  if (!old) job.ticket = null;
   const found = old ?? await minted(job, slot);
   if (!("state" in found)) return found;
   job.ticket = found.id;
@@ -1281,7 +1280,6 @@ async function known(job, place) {
   const own = job.ticket !== null;
   const id = job.ticket ?? place?.ticket;
   if (!id) return null;
-  job.ticket = null;
   try {
     const ticket = await ask(job, id, "GET", "");
     if (ticket.file && (own || place?.ours)) return ticket.file;
@@ -1290,6 +1288,7 @@ async function known(job, place) {
   } catch (thrown) {
     const { code } = asError(thrown);
     if (code === "not-found" || code === "ticket-expired" || code === "ticket-closed") return null;
+    if (job.signal.aborted) void cancel(job.desk.api, id);
     throw thrown;
   }
 }
@@ -1320,7 +1319,8 @@ function goesInParts(slot, file) {
 async function hash(job) {
   job.phase("hashing");
   const { sha256: sha2562 } = await Promise.resolve().then(() => (init_sha256(), sha256_exports));
-  const digest = await sha2562(job.file, job.loaded, () => job.signal.aborted);
+  const read = sha2562(job.file, job.loaded, () => job.signal.aborted);
+  const digest = await read.catch(() => Promise.reject(changed()));
   if (digest === null) throw cancelled();
   return digest;
 }
@@ -1422,6 +1422,9 @@ function endOf({ code }) {
   if (REFUSALS.includes(code)) return "rejected";
   return code === "cancelled" || code === "ticket-closed" ? "cancelled" : "failed";
 }
+function hear(target, { onProgress }) {
+  if (onProgress) target.addEventListener("progress", (event) => onProgress(event.detail));
+}
 var count = 0;
 var FileUpload = class extends EventTarget {
   id = `putgate-${count += 1}`;
@@ -1472,6 +1475,7 @@ var FileUpload = class extends EventTarget {
     this.#job = this.#makeJob(lanes);
     this.#promise();
     this.#said = this.#news();
+    hear(this, options);
     options.signal?.addEventListener("abort", this.#onAbort);
     if (options.autoStart !== false) this.start();
     if (options.signal?.aborted) this.cancel();
@@ -1597,15 +1601,15 @@ var FileUpload = class extends EventTarget {
         this.#loaded = loaded;
         this.#meter.reset();
         if (phase === "verifying") this.#sent();
-        this.#tell();
         this.#progress(true);
+        this.#tell();
       },
       loaded: (bytes2) => {
         this.#loaded = bytes2;
         this.#progress(bytes2 >= this.size);
       },
       offline: (waiting) => {
-        this.#offline += waiting ? 1 : -1;
+        this.#offline = Math.max(0, this.#offline + (waiting ? 1 : -1));
         this.#tell();
       },
       turn: () => this.#takeTurn(),
@@ -1665,7 +1669,6 @@ var FileUpload = class extends EventTarget {
     this.#told = now;
     this.progress = this.#read();
     this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-    this.#options.onProgress?.(this.progress);
   }
 };
 
@@ -1693,6 +1696,7 @@ var FileQueue = class extends EventTarget {
     this.#lanes = options.concurrency ? new Lanes(options.concurrency) : desk.lanes;
     this.#started = options.autoStart !== false;
     this.progress = this.#read();
+    hear(this, options);
     this.add(files);
   }
   get paused() {
@@ -1786,7 +1790,6 @@ var FileQueue = class extends EventTarget {
   #progress() {
     this.progress = this.#read();
     this.dispatchEvent(new CustomEvent("progress", { detail: this.progress }));
-    this.#options.onProgress?.(this.progress);
   }
 };
 
@@ -1937,6 +1940,7 @@ var Field = class {
     this.#hidden.hidden = true;
     input.after(this.#hidden);
     const onChange = () => {
+      if (this.queue === null) return;
       this.add([...input.files ?? []]);
       input.value = "";
     };
@@ -2280,10 +2284,7 @@ var PutgateUpload = class extends Element {
     this.#live.setAttribute("role", "status");
     this.#zone.append(this.#input, this.#label, this.#hint, this.#rules);
     this.#root.append(this.#zone, this.#trouble, this.#total, this.#list, this.#live);
-    this.#input.addEventListener("change", () => {
-      this.add(this.#input.files ?? []);
-      this.#input.value = "";
-    });
+    this.#input.addEventListener("change", () => this.#take());
     this.#start.addEventListener("click", () => this.start());
   }
   /** The client, for pages that make their own. */
@@ -2363,8 +2364,8 @@ var PutgateUpload = class extends Element {
     const queue = this.#queue;
     let given = [...files];
     if (queue === null || this.disabled || given.length === 0) return [];
-    if (this.#slot?.max_entries === 1) given = given.slice(-1);
     if (this.#slot?.max_entries === 1) {
+      given = given.slice(-1);
       for (const [upload, row] of this.#rows) {
         if (upload.result === null) this.#drop(upload, row);
       }
@@ -2378,6 +2379,12 @@ var PutgateUpload = class extends Element {
     }
     this.#changed();
     return added;
+  }
+  /** What is chosen before the slot is known stays chosen until then. */
+  #take() {
+    if (this.#queue === null) return;
+    this.add(this.#input.files ?? []);
+    this.#input.value = "";
   }
   /** Begins what waits for it. */
   start() {
@@ -2488,6 +2495,7 @@ var PutgateUpload = class extends Element {
     queue.addEventListener("done", () => this.#showTotal());
     this.#words();
     this.#changed();
+    this.#take();
     this.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, composed: true, detail: slot }));
   }
   #inTrouble(error) {

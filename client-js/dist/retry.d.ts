@@ -45,7 +45,7 @@ export type Step = "take" | "renew" | "online" | number;
 export declare function next(leg: Leg, answer: Answer, { tries, renewed, online, random }: History): Step;
 /** Whether the same request may do better later. */
 export declare function isTransient({ status, text }: Answer): boolean;
-/** Milliseconds before try number `tries` + 1: what the server asked for, else 0.5, 1, 2 … 20 s with half jitter. */
+/** Milliseconds before try number `tries` + 1: 0.5, 1, 2 … 20 s with half jitter, and no less than the server asked for. */
 export declare function backoff(tries: number, retryAfter: number | null, random: number): number;
 /** One request, told as often as it takes. */
 export interface Request {

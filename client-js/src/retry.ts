@@ -65,10 +65,10 @@ export function isTransient({ status, text }: Answer): boolean {
   return status === 0 || status === 408 || status === 425 || (status >= 500 && status !== 507);
 }
 
-/** Milliseconds before try number `tries` + 1: what the server asked for, else 0.5, 1, 2 … 20 s with half jitter. */
+/** Milliseconds before try number `tries` + 1: 0.5, 1, 2 … 20 s with half jitter, and no less than the server asked for. */
 export function backoff(tries: number, retryAfter: number | null, random: number): number {
-  if (retryAfter !== null) return retryAfter * 1000;
-  return Math.min(20_000, 500 * 2 ** (tries - 1)) * (0.5 + random / 2);
+  // A short Retry-After says when to ask again, not that an outage is over: it must not use up all tries at once.
+  return Math.max((retryAfter ?? 0) * 1000, Math.min(20_000, 500 * 2 ** (tries - 1)) * (0.5 + random / 2));
 }
 
 /** One request, told as often as it takes. */

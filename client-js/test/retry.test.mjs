@@ -47,13 +47,15 @@ test("every row of the matrix", () => {
   }
 });
 
-test("waits double to 20 s, with jitter for half of them, unless the server names its own", () => {
+test("waits double to 20 s, with jitter for half of them, and no less than the server asks for", () => {
   assert.deepEqual(
     [1, 2, 3, 4, 5, 6, 7].map((tries) => backoff(tries, null, 1)),
     [500, 1000, 2000, 4000, 8000, 16_000, 20_000],
   );
   assert.equal(backoff(1, null, 0), 250);
-  assert.equal(backoff(4, 3, 0.5), 3000);
+  assert.equal(backoff(1, 3, 0.5), 3000);
+  // A server that says "1" all the time must not use up all tries in some seconds.
+  assert.equal(backoff(6, 1, 1), 16_000);
 });
 
 test("Retry-After is read as seconds or as a date", () => {

@@ -2,6 +2,7 @@
 import { createHmac } from "node:crypto";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
+import { createWriteStream } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createServer as createTcpServer, connect } from "node:net";
@@ -10,7 +11,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { BINARY, ENV, end, start } from "./broker.mjs";
+import { BINARY, ENV, LOGS, end, start } from "./broker.mjs";
 
 const SECRET = "a secret of the browser tests, long enough for HS256";
 const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
@@ -55,6 +56,7 @@ ${slots}`);
   let broker = null;
   const begin = async () => {
     broker = putgate("serve");
+    broker.stderr.pipe(createWriteStream(join(LOGS, `${name}-serve.log`), { flags: "a" }));
     await ready(broker);
   };
   await begin();
@@ -190,7 +192,7 @@ export class Line {
           const left = arrival - performance.now();
           if (left > 0) await wait(left);
           afloat -= piece.length;
-          if (!to.destroyed && !to.write(piece)) await Promise.race([once(to, "drain"), once(to, "close")]).catch(() => {});
+          if (!to.destroyed && !to.write(piece)) await drained(to);
         });
         if (this.latency === 0 || afloat > 16 << 20) await flight;
       }
@@ -207,6 +209,14 @@ export class Line {
     this.#busy = Math.max(now, this.#busy) + (bytes / this.rate) * 1000;
     await wait(this.#busy - now);
   }
+}
+
+/** Until a socket takes more, or nothing any more. */
+async function drained(socket) {
+  const heard = new AbortController();
+  const waits = ["drain", "close"].map((event) => once(socket, event, heard));
+  await Promise.race(waits).catch(() => {});
+  heard.abort();
 }
 
 /** A port that was free a moment ago; the broker must come back to it after a crash. */

@@ -56,6 +56,9 @@ class Field {
         this.#hidden.hidden = true;
         input.after(this.#hidden);
         const onChange = () => {
+            // What is chosen before the slot is known stays chosen until then.
+            if (this.queue === null)
+                return;
             this.add([...(input.files ?? [])]);
             input.value = "";
         };

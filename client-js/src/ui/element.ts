@@ -74,11 +74,7 @@ export class PutgateUpload extends Element {
     this.#live.setAttribute("role", "status");
     this.#zone.append(this.#input, this.#label, this.#hint, this.#rules);
     this.#root.append(this.#zone, this.#trouble, this.#total, this.#list, this.#live);
-    this.#input.addEventListener("change", () => {
-      this.add(this.#input.files ?? []);
-      // The same file can be chosen again.
-      this.#input.value = "";
-    });
+    this.#input.addEventListener("change", () => this.#take());
     this.#start.addEventListener("click", () => this.start());
   }
 
@@ -166,8 +162,8 @@ export class PutgateUpload extends Element {
     let given = [...files];
     if (queue === null || this.disabled || given.length === 0) return [];
     // A slot for one file takes the last of several, as a dialog would have.
-    if (this.#slot?.max_entries === 1) given = given.slice(-1);
     if (this.#slot?.max_entries === 1) {
+      given = given.slice(-1);
       for (const [upload, row] of this.#rows) {
         if (upload.result === null) this.#drop(upload, row);
       }
@@ -181,6 +177,14 @@ export class PutgateUpload extends Element {
     }
     this.#changed();
     return added;
+  }
+
+  /** What is chosen before the slot is known stays chosen until then. */
+  #take(): void {
+    if (this.#queue === null) return;
+    this.add(this.#input.files ?? []);
+    // The same file can be chosen again.
+    this.#input.value = "";
   }
 
   /** Begins what waits for it. */
@@ -303,6 +307,7 @@ export class PutgateUpload extends Element {
     queue.addEventListener("done", () => this.#showTotal());
     this.#words();
     this.#changed();
+    this.#take();
     this.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, composed: true, detail: slot }));
   }
 

@@ -102,7 +102,7 @@ function uppy(options) {
   return `
     import { Uppy } from "@uppy/core";
     import AwsS3 from "@uppy/aws-s3";
-    const call = async (what, body) => (await fetch(${JSON.stringify(signerLine.url)} + "/" + what, { method: "POST", body: JSON.stringify(body) })).json();
+    const call = async (what, body) => (await fetch(${JSON.stringify(signerLine.url)} + "/" + what, { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(body) })).json();
     window.go = async (data) => {
       const began = performance.now();
       const uppy = new Uppy().use(AwsS3, { shouldUseMultipart: true, getChunkSize: () => ${PART}, ${options} });
@@ -125,7 +125,10 @@ async function peer(store, publicEndpoint) {
   const open = { ...store, endpoint: publicEndpoint };
   let count = 0;
   const server = createServer(async (request, response) => {
-    response.setHeader("access-control-allow-origin", "*");
+    // As with any API on another origin that is spoken to in JSON, the browser asks first.
+    response.setHeader("access-control-allow-origin", "*").setHeader("access-control-allow-headers", "content-type");
+    response.setHeader("access-control-max-age", "7200");
+    if (request.method === "OPTIONS") return response.writeHead(204).end();
     let text = "";
     for await (const piece of request) text += piece;
     const { method, key = `bench-${(count += 1)}`, uploadId, partNumber } = JSON.parse(text);
