@@ -323,9 +323,7 @@ fn midi(sample: &Sample) -> Finding {
 }
 
 /// RFC 4867 §5: how long the speech of a frame is, by its type; 255: there is no such type.
-const NARROW: [u8; 16] = [
-    12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 255, 255, 255, 0,
-];
+const NARROW: [u8; 16] = [12, 13, 15, 17, 19, 20, 26, 31, 5, 6, 5, 5, 255, 255, 255, 0];
 const WIDE: [u8; 16] = [
     17, 23, 32, 36, 40, 46, 50, 58, 60, 5, 255, 255, 255, 255, 0, 0,
 ];
@@ -429,7 +427,10 @@ pub fn gzip(sample: &Sample) -> Finding {
             if stated.map(u64::from) == Some(len as u64 & 0xFFFF_FFFF) {
                 Finding::of("application/gzip", Structure)
             } else {
-                broken("the length behind the packed data is not its own", at + used)
+                broken(
+                    "the length behind the packed data is not its own",
+                    at + used,
+                )
             }
         }
         Some(_) => Finding::of("application/gzip", Structure),

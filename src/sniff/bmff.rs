@@ -74,7 +74,11 @@ fn borrowed(sample: &Sample) -> Option<Finding> {
                 b"mjp2" => "video/mj2",
                 _ => "image/jp2",
             };
-            Some(held_in_boxes(sample, media_type, &[b"jp2c", b"mdat", b"jpch"]))
+            Some(held_in_boxes(
+                sample,
+                media_type,
+                &[b"jp2c", b"mdat", b"jpch"],
+            ))
         }
         (b"JXL ", Some(b"ftypjxl ")) => {
             Some(held_in_boxes(sample, "image/jxl", &[b"jxlc", b"jxlp"]))
@@ -97,7 +101,8 @@ fn held_in_boxes(sample: &Sample, media_type: &'static str, picture: &[&[u8; 4]]
         picture_in |= picture.iter().any(|kind| one.kind == **kind);
     }
     if found < 2 || (!picture_in && end + 8 > sample.size) {
-        return Finding::broken(media_type, "there is no picture in its boxes").at(end.min(sample.size));
+        return Finding::broken(media_type, "there is no picture in its boxes")
+            .at(end.min(sample.size));
     }
     let rest = end < sample.size && sample.is_whole() && end + 8 > sample.size;
     Finding::of(media_type, Structure).flagged(Flag::Truncated, end > sample.size || rest)

@@ -1,7 +1,7 @@
 //! How much of a file there has to be: the object's size is always known, and a fragment of
 //! a header is no file.
 
-use super::bytes::Sample;
+use super::bytes::{Sample, contains};
 use super::text;
 use crate::domain::media;
 use crate::domain::verdict::{Confidence, Finding, Flag};
@@ -81,12 +81,16 @@ pub fn held(sample: &Sample, finding: Finding) -> Finding {
 }
 
 /// Some signatures are words: what fails to be the format and reads as prose from its first
-/// byte to the last is prose. With a tag in it, it is not; and a PDF's parts are all text.
+/// byte to the last is prose. With a tag or a comment of a script in it, it is not; and a PDF's
+/// parts are all text.
 fn prose(sample: &Sample, media_type: &str) -> Option<Finding> {
     let binary = ["image/", "audio/", "video/", "font/"]
         .iter()
         .any(|top| media_type.starts_with(top));
-    if !binary || !sample.pieces().all(|(bytes, _)| text::is_clean(bytes)) {
+    if !binary
+        || contains(sample.head, b"/*")
+        || !sample.pieces().all(|(bytes, _)| text::is_clean(bytes))
+    {
         return None;
     }
     text::look(sample).filter(|finding| {

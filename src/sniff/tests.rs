@@ -56,6 +56,100 @@ fn every_small_file_is_what_it_is() {
 }
 
 #[test]
+fn no_first_bytes_of_a_file_with_lengths_are_the_file() {
+    let lengthless = ["image/jxl", "audio/aac", "audio/amr", "application/wasm"];
+    for (media_type, bytes) in honest() {
+        let top = media_type.split('/').next().unwrap();
+        let binary = ["image", "audio", "video", "font"].contains(&top)
+            || [
+                "application/zstd",
+                "application/gzip",
+                "application/vnd.sqlite3",
+            ]
+            .contains(&media_type);
+        if !binary || media_type.ends_with("xml") || lengthless.contains(&media_type) {
+            continue;
+        }
+        for len in 1..bytes.len().min(64) {
+            let finding = whole(&bytes[..len]);
+            let taken = finding.media_type == Some(media_type) && finding.malformed.is_none();
+            assert!(!taken, "{len} bytes of {media_type}");
+        }
+    }
+}
+
+#[test]
+fn prose_that_begins_like_a_signature_is_text() {
+    for text in [
+        "GIF89a is how they begin.",
+        "fLaC it is.",
+        "OggS means Ogg.",
+        "The moov and the mdat are boxes.",
+        "RIFF means WAVE to most.",
+    ] {
+        assert_eq!(
+            whole(text.as_bytes()).media_type,
+            Some("text/plain"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn an_archive_behind_sound_or_film_is_seen() {
+    let archive = zip(&[("A.class", b"x")]);
+    for carrier in [riff(*b"WAVE", SOUND), mp3(), film(*b"vide")] {
+        let finding = whole(&[carrier, archive.clone()].concat());
+        assert!(
+            finding.malformed.is_some() && finding.has(Flag::Polyglot),
+            "{finding:?}"
+        );
+    }
+}
+
+#[test]
+fn an_address_that_a_browser_reads_as_script_is_active() {
+    let svg = |value: &str| {
+        whole(
+            format!("<svg xmlns='http://www.w3.org/2000/svg'><a href=\"{value}\"/></svg>")
+                .as_bytes(),
+        )
+    };
+    for value in [
+        "&#106;avascript:x",
+        " java&#10;script:x",
+        "&#x6A;avascript&colon;x",
+        "&own;",
+    ] {
+        assert!(svg(value).active, "{value}");
+    }
+    for value in [
+        "https://example.com/?a=1&amp;b=2",
+        "#java",
+        "data:image/png;base64,",
+    ] {
+        assert!(!svg(value).active, "{value}");
+    }
+}
+
+#[test]
+fn windows_media_is_named_by_its_streams() {
+    let header = |first: &[u8]| {
+        let mut file =
+            b"\x30\x26\xB2\x75\x8E\x66\xCF\x11\xA6\xD9\x00\xAA\x00\x62\xCE\x6C\x40\0\0\0\0\0\0\0"
+                .to_vec();
+        file.extend([0; 8]);
+        file.extend(first);
+        file.extend(b"\x4D\x5B\xCF\x11\xA8\xFD\x00\x80\x5F\x5C\x44\x2B");
+        file.extend([0; 32]);
+        whole(&file).media_type
+    };
+    assert_eq!(header(b"\xC0\xEF\x19\xBC"), Some("video/x-ms-wmv"));
+    assert_eq!(header(b"\x40\x9E\x69\xF8"), Some("audio/x-ms-wma"));
+    assert_eq!(header(b"none"), Some("video/x-ms-asf"));
+}
+
+#[test]
 fn pictures_state_their_dimensions() {
     for (bytes, size) in [
         (png(3, 2), (3, 2)),

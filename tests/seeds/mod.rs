@@ -47,7 +47,7 @@ pub fn png(width: u32, height: u32) -> Vec<u8> {
     ]
     .concat();
     let magic = b"\x89PNG\r\n\x1a\n".to_vec();
-    let pixels = chunk(*b"IDAT", b"\x78\x9c\x63\0\0");
+    let pixels = chunk(*b"IDAT", b"\x78\x9C\x63\x60\xC0\x04\x00\x00\x14\x00\x01");
     [
         magic,
         chunk(*b"IHDR", &header),
@@ -60,7 +60,9 @@ pub fn png(width: u32, height: u32) -> Vec<u8> {
 pub fn jpeg(width: u16, height: u16) -> Vec<u8> {
     [
         &b"\xFF\xD8\xFF\xE0\0\x10JFIF\0\x01\x01\0\0\x01\0\x01\0\0"[..],
-        b"\xFF\xDB\0\x04\0\0\xFF\xC0\0\x11\x08",
+        b"\xFF\xDB\0\x43\0",
+        &[1; 64],
+        b"\xFF\xC0\0\x11\x08",
         &height.to_be_bytes(),
         &width.to_be_bytes(),
         b"\x03\x01\x22\0\x02\x11\x01\x03\x11\x01",
@@ -98,16 +100,27 @@ pub fn webp_extended() -> Vec<u8> {
 }
 
 pub fn bmp() -> Vec<u8> {
-    let header = b"BM\x3a\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x02\0\0\0\xff\xff\xff\xff\x01\0\x18\0";
-    [&header[..], &[0; 28]].concat()
+    let header = b"BM\x3e\0\0\0\0\0\0\0\x36\0\0\0\x28\0\0\0\x02\0\0\0\xff\xff\xff\xff\x01\0\x18\0";
+    [&header[..], &[0; 32]].concat()
 }
 
 pub fn tiff() -> Vec<u8> {
-    b"II*\0\x08\0\0\0\x02\0\x00\x01\x03\0\x01\0\0\0\x07\0\0\0\x01\x01\x04\0\x01\0\0\0\x09\0\0\0\0\0\0\0".to_vec()
+    [
+        &b"II*\0\x08\0\0\0\x04\0\x00\x01\x03\0\x01\0\0\0\x07\0\0\0"[..],
+        b"\x01\x01\x04\0\x01\0\0\0\x09\0\0\0",
+        b"\x11\x01\x04\0\x01\0\0\0\x3E\0\0\0",
+        b"\x17\x01\x04\0\x01\0\0\0\x3F\0\0\0\0\0\0\0",
+        &[0; 63],
+    ]
+    .concat()
 }
 
 pub fn ico() -> Vec<u8> {
-    b"\0\0\x01\0\x01\0\x10\x20\0\0\x01\0\x20\0\x04\0\0\0\x16\0\0\0\x28\0\0\0".to_vec()
+    [
+        &b"\0\0\x01\0\x01\0\x10\x20\0\0\x01\0\x20\0\x30\0\0\0\x16\0\0\0\x28\0\0\0"[..],
+        &[0; 44],
+    ]
+    .concat()
 }
 
 pub fn boxed(kind: [u8; 4], content: &[u8]) -> Vec<u8> {
@@ -125,7 +138,8 @@ pub fn film(handler: [u8; 4]) -> Vec<u8> {
         *b"hdlr",
         &[b"\0\0\0\0\0\0\0\0", &handler[..], &[0; 13]].concat(),
     );
-    boxed(*b"moov", &boxed(*b"trak", &boxed(*b"mdia", &hdlr)))
+    let track = boxed(*b"trak", &boxed(*b"mdia", &hdlr));
+    boxed(*b"moov", &[boxed(*b"mvhd", &[0; 100]), track].concat())
 }
 
 pub fn still(width: u32, height: u32) -> Vec<u8> {
@@ -139,7 +153,8 @@ pub fn still(width: u32, height: u32) -> Vec<u8> {
     let properties = boxed(*b"iprp", &boxed(*b"ipco", &list));
     let handler = [&[0; 8][..], b"pict", &[0; 13]].concat();
     let handler = boxed(*b"hdlr", &handler);
-    boxed(*b"meta", &[&[0; 4][..], &handler, &properties].concat())
+    let meta = boxed(*b"meta", &[&[0; 4][..], &handler, &properties].concat());
+    [meta, boxed(*b"mdat", &[0; 24])].concat()
 }
 
 /// A ZIP archive of stored members.
@@ -234,7 +249,8 @@ pub fn adts() -> Vec<u8> {
 pub fn font() -> Vec<u8> {
     [
         &b"\0\x01\0\0\0\x01\0\x10\0\0\0\0"[..],
-        b"cmap\0\0\0\0\0\0\0\x1C\0\0\0\x04data",
+        b"cmap\0\0\0\0\0\0\0\x1C\0\0\0\x30",
+        &[0; 48],
     ]
     .concat()
 }
@@ -275,6 +291,20 @@ pub fn tagged(sound: &[u8]) -> Vec<u8> {
     .concat()
 }
 
+/// A format, and four bytes of sound in it.
+pub const SOUND: &[u8] =
+    b"fmt \x10\0\0\0\x01\0\x01\0\x44\xAC\0\0\x88\x58\x01\0\x02\0\x10\0data\x04\0\0\0\0\0\0\0";
+
+pub fn flac() -> Vec<u8> {
+    [
+        &b"fLaC\x80\0\0\x22\x10\0\x10\0\0\0\0\0\0\0\x0A\xC4\x42\xF0"[..],
+        &[0; 20],
+        b"\xFF\xF8",
+        &[0; 12],
+    ]
+    .concat()
+}
+
 pub fn ogg(codec: &[u8]) -> Vec<u8> {
     let page = [
         b"OggS\0\x02",
@@ -283,7 +313,8 @@ pub fn ogg(codec: &[u8]) -> Vec<u8> {
         codec,
     ]
     .concat();
-    [page, b"OggS".to_vec()].concat()
+    let next = [b"OggS\0\x04", &[0; 20][..], b"\x01\x28", &[0; 40]].concat();
+    [page, next].concat()
 }
 
 pub fn tar() -> Vec<u8> {
@@ -307,7 +338,9 @@ pub fn honest() -> Vec<(&'static str, Vec<u8>)> {
         [
             &[0x1A, 0x45, 0xDF, 0xA3, len][..],
             &doc_type,
-            b"\x86\x85V_VP9",
+            b"\x18\x53\x80\x67\x01\xFF\xFF\xFF\xFF\xFF\xFF\xFF",
+            b"\x16\x54\xAE\x6B\xC5\x86\x85V_VP9\xEC\xBC",
+            &[0; 60],
         ]
         .concat()
     };
@@ -333,20 +366,20 @@ pub fn honest() -> Vec<(&'static str, Vec<u8>)> {
         ("video/3gpp", bmff(*b"3gp5", b"3gp5", &film(*b"vide"))),
         ("video/webm", ebml("webm")),
         ("video/matroska", ebml("matroska")),
-        ("audio/wav", riff(*b"WAVE", b"fmt \x10\0\0\0")),
-        ("video/x-msvideo", riff(*b"AVI ", b"LIST\0\0\0\0hdrl")),
+        ("audio/wav", riff(*b"WAVE", SOUND)),
+        ("video/x-msvideo", riff(*b"AVI ", &[&b"LIST\xCC\0\0\0hdrl"[..], &[0; 200]].concat())),
         ("audio/mpeg", mp3()),
         ("audio/mpeg", tagged(&mp3())),
-        ("audio/flac", b"fLaC\0\0\0\x22\0\0".to_vec()),
+        ("audio/flac", flac()),
         ("audio/ogg", ogg(b"\x01vorbis")),
         ("video/ogg", ogg(b"\x80theora")),
         (
             "application/pdf",
-            b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\nxref\ntrailer\n%%EOF\n".to_vec(),
+            b"%PDF-1.7\n1 0 obj\n<<>>\nendobj\nxref\ntrailer\n<</Root 1 0 R>>\nstartxref\n9\n%%EOF\n".to_vec(),
         ),
         (
             "application/pdf",
-            b"\xEF\xBB\xBF\n% made by hand\n%PDF-1.4\n1 0 obj\nxref\ntrailer\n%%EOF".to_vec(),
+            b"\xEF\xBB\xBF\n% made by hand\n%PDF-1.4\n1 0 obj\nxref\ntrailer\n<</Root 1 0 R>>\n%%EOF".to_vec(),
         ),
         ("application/zip", zip(&[("a.txt", b"a")])),
         ("application/zip", zip(&[])),
@@ -405,29 +438,34 @@ pub fn honest() -> Vec<(&'static str, Vec<u8>)> {
         ),
         ("image/x-adobe-dng", dng()),
         ("image/tiff", big_tiff()),
-        ("image/jxl", b"\xFF\x0A\xFA\x1F\x01\x91\x08".to_vec()),
+        ("image/jxl", b"\xFF\x0A\xFA\x1F\x01\x91\x08\x06\x01\0\0\0".to_vec()),
         (
             "image/jxl",
-            b"\0\0\0\x0CJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0".to_vec(),
+            b"\0\0\0\x0CJXL \r\n\x87\n\0\0\0\x14ftypjxl \0\0\0\0jxl \0\0\0\x0Cjxlc\xFF\x0A\0\0".to_vec(),
         ),
         (
             "image/jp2",
-            b"\0\0\0\x0CjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0".to_vec(),
+            [
+                b"\0\0\0\x0CjP  \r\n\x87\n\0\0\0\x14ftypjp2 \0\0\0\0jp2 ".to_vec(),
+                boxed(*b"jp2h", &[0; 40]),
+                boxed(*b"jp2c", &[0; 80]),
+            ]
+            .concat(),
         ),
         (
             "image/vnd.adobe.photoshop",
-            b"8BPS\0\x01\0\0\0\0\0\0\0\x03".to_vec(),
+            [&b"8BPS\0\x01\0\0\0\0\0\0\0\x03\0\0\0\x01\0\0\0\x01\0\x08\0\x03"[..], &[0; 17]].concat(),
         ),
         ("audio/aac", adts()),
         (
             "audio/aiff",
-            b"FORM\0\0\0\x2EAIFFCOMM\0\0\0\x04data".to_vec(),
+            [&b"FORM\0\0\0\x2EAIFFCOMM\0\0\0\x12"[..], &[0; 18], b"SSND\0\0\0\x08", &[0; 8]].concat(),
         ),
-        ("audio/amr", b"#!AMR\n\x3C\0".to_vec()),
-        ("audio/flac", tagged(b"fLaC\0\0\0\x22\0\0")),
+        ("audio/amr", [&b"#!AMR\n\x3C"[..], &[0; 31]].concat()),
+        ("audio/flac", tagged(&flac())),
         (
             "video/quicktime",
-            [boxed(*b"wide", b""), boxed(*b"mdat", b"data")].concat(),
+            [boxed(*b"wide", b""), film(*b"vide")].concat(),
         ),
         (
             "video/mp4",
@@ -440,9 +478,9 @@ pub fn honest() -> Vec<(&'static str, Vec<u8>)> {
         ("font/ttf", font()),
         (
             "application/vnd.sqlite3",
-            b"SQLite format 3\0\x10\0".to_vec(),
+            [&b"SQLite format 3\0\x02\0"[..], &[0; 494]].concat(),
         ),
-        ("application/zstd", b"\x28\xB5\x2F\xFD\x24\0".to_vec()),
+        ("application/zstd", b"\x28\xB5\x2F\xFD\x20\0\x01\0\0".to_vec()),
         (
             "text/csv",
             b"name;n\nM\xFCller;1\nMaier;2\n\"a\nb\";3\n".to_vec(),
@@ -469,16 +507,16 @@ pub fn honest() -> Vec<(&'static str, Vec<u8>)> {
         ("application/vnd.ms-powerpoint", ole("PowerPoint Document")),
         (
             "application/gzip",
-            b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x04\0".to_vec(),
+            b"\x1f\x8b\x08\0\0\0\0\0\0\x03\x4b\x04\0\x43\xBE\xB7\xE8\x01\0\0\0".to_vec(),
         ),
         ("application/x-tar", tar()),
         (
             "application/vnd.rar",
-            b"Rar!\x1a\x07\x01\0\x33\x92\xb5\xe5\x0a\x01".to_vec(),
+            b"Rar!\x1a\x07\x01\0\x33\x92\xb5\xe5\x0a\x01\x05\x06\0\x05\x01\x01\x80\x80\0".to_vec(),
         ),
         (
             "font/woff2",
-            [&b"wOF2\0\x01\0\0\0\0\0\x30\0\x01"[..], &[0; 34]].concat(),
+            [&b"wOF2\0\x01\0\0\0\0\0\x50\0\x01"[..], &[0; 66]].concat(),
         ),
         ("application/wasm", b"\0asm\x01\0\0\0".to_vec()),
         (
