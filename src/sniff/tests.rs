@@ -98,7 +98,11 @@ fn prose_that_begins_like_a_signature_is_text() {
 #[test]
 fn an_archive_behind_sound_or_film_is_seen() {
     let archive = zip(&[("A.class", b"x")]);
-    for carrier in [riff(*b"WAVE", SOUND), mp3(), film(*b"vide")] {
+    for carrier in [
+        riff(*b"WAVE", SOUND),
+        mp3(),
+        bmff(*b"isom", b"isom", &film(*b"vide")),
+    ] {
         let finding = whole(&[carrier, archive.clone()].concat());
         assert!(
             finding.malformed.is_some() && finding.has(Flag::Polyglot),
