@@ -57,7 +57,14 @@ fn every_small_file_is_what_it_is() {
 
 #[test]
 fn no_first_bytes_of_a_file_with_lengths_are_the_file() {
-    let lengthless = ["image/jxl", "audio/aac", "audio/amr", "application/wasm"];
+    // The last is made by hand without pixels.
+    let lengthless = [
+        "image/jxl",
+        "audio/aac",
+        "audio/amr",
+        "application/wasm",
+        "image/x-adobe-dng",
+    ];
     for (media_type, bytes) in honest() {
         let top = media_type.split('/').next().unwrap();
         let binary = ["image", "audio", "video", "font"].contains(&top)
