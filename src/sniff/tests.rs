@@ -77,7 +77,8 @@ fn no_first_bytes_of_a_file_with_lengths_are_the_file() {
         if !binary || media_type.ends_with("xml") || lengthless.contains(&media_type) {
             continue;
         }
-        for len in 1..bytes.len().min(64) {
+        // A last byte of padding may be missing.
+        for len in 1..(bytes.len() - 1).min(64) {
             let finding = whole(&bytes[..len]);
             let taken = finding.media_type == Some(media_type) && finding.malformed.is_none();
             assert!(!taken, "{len} bytes of {media_type}");
