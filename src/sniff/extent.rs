@@ -14,12 +14,9 @@ pub const FRAGMENT: u64 = 1024;
 /// and the least content. Formats that are not listed have checks of their own.
 fn least(media_type: &str) -> u64 {
     match media_type {
-        // Signature, IHDR, IDAT with one packed pixel, IEND.
-        "image/png" => 67,
-        // SOI, one quantisation table, SOF, two Huffman tables, SOS, EOI.
-        "image/jpeg" => 100,
-        "image/gif" => 26,
-        "image/webp" => 26,
+        // Signature, IHDR, IDAT with one packed pixel, IEND; a header and a trailer.
+        "image/png" | "application/pdf" => 67,
+        "audio/midi" | "image/gif" | "image/webp" => 26,
         // A `meta` box with its seven children, and a picture.
         "image/avif" | "image/heic" | "image/heif" => 150,
         // OS/2's header and a pixel.
@@ -32,25 +29,23 @@ fn least(media_type: &str) -> u64 {
         "image/jp2" | "image/jpx" | "video/mj2" => 140,
         "image/jxl" => 12,
         "image/vnd.adobe.photoshop" => 41,
-        // `moov` and the header of the film in it; fragments have as much.
-        "video/mp4" | "video/x-m4v" | "video/quicktime" | "video/3gpp" | "video/3gpp2"
-        | "audio/mp4" => 100,
+        // A picture's tables and headers; `moov` and the header of the film in it, and
+        // fragments have as much.
+        "image/jpeg" | "video/mp4" | "video/x-m4v" | "video/quicktime" | "video/3gpp"
+        | "video/3gpp2" | "audio/mp4" => 100,
         // The header, the segment's, a track's.
         "video/webm" | "video/matroska" => 80,
         "audio/wav" => 44,
         "video/x-msvideo" => 200,
         "audio/flac" => 42,
         "audio/aiff" => 38,
-        "audio/midi" => 26,
         // Two pages: the codec's header, and what it needs beside it.
         "audio/ogg" | "video/ogg" => 90,
         "font/ttf" | "font/otf" | "font/woff" | "font/woff2" => 76,
         "application/vnd.sqlite3" => 512,
-        "application/pdf" => 67,
         "application/x-executable" => 84,
         "application/x-bzip2" => 14,
-        "application/x-xz" => 32,
-        "application/x-7z-compressed" => 32,
+        "application/x-xz" | "application/x-7z-compressed" => 32,
         "application/vnd.rar" => 20,
         "application/gzip" => 18,
         _ => 0,

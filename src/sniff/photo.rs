@@ -145,7 +145,8 @@ pub fn tiff(sample: &Sample) -> Option<(&'static str, Walk)> {
             }
             Some(read) => Ok(Seen {
                 size: nonzero(read.width, read.height),
-                truncated: read.data >= sample.size || read.end > sample.size,
+                truncated: read.data.saturating_add(read.len.max(1)) > sample.size
+                    || read.end > sample.size,
                 ..Seen::default()
             }),
             None if sample.is_whole() => Err(Fault("the first directory is cut", directory)),
@@ -168,6 +169,8 @@ struct Directory {
     /// Where the first strip or tile of pixels is, if there is just one; else where their
     /// list is.
     data: u64,
+    /// How long that strip is, if there is just one.
+    len: u64,
     /// Where the directory itself ends.
     end: u64,
 }
@@ -209,6 +212,9 @@ impl Directory {
             match tag {
                 256 => read.width = value,
                 257 => read.height = value,
+                279 | 325 if !big && order.u32(entry, 4) == Some(1) => {
+                    read.len = u64::from(value.unwrap_or(0));
+                }
                 273 | 324 => read.data = u64::from(value.unwrap_or(0)),
                 50706 => read.negative = true,
                 _ => {}

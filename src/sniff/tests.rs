@@ -57,7 +57,14 @@ fn every_small_file_is_what_it_is() {
 
 #[test]
 fn no_first_bytes_of_a_file_with_lengths_are_the_file() {
-    let lengthless = ["image/jxl", "audio/aac", "audio/amr", "application/wasm"];
+    // The last is made by hand without pixels.
+    let lengthless = [
+        "image/jxl",
+        "audio/aac",
+        "audio/amr",
+        "application/wasm",
+        "image/x-adobe-dng",
+    ];
     for (media_type, bytes) in honest() {
         let top = media_type.split('/').next().unwrap();
         let binary = ["image", "audio", "video", "font"].contains(&top)
@@ -70,7 +77,8 @@ fn no_first_bytes_of_a_file_with_lengths_are_the_file() {
         if !binary || media_type.ends_with("xml") || lengthless.contains(&media_type) {
             continue;
         }
-        for len in 1..bytes.len().min(64) {
+        // A last byte of padding may be missing.
+        for len in 1..(bytes.len() - 1).min(64) {
             let finding = whole(&bytes[..len]);
             let taken = finding.media_type == Some(media_type) && finding.malformed.is_none();
             assert!(!taken, "{len} bytes of {media_type}");
@@ -98,7 +106,11 @@ fn prose_that_begins_like_a_signature_is_text() {
 #[test]
 fn an_archive_behind_sound_or_film_is_seen() {
     let archive = zip(&[("A.class", b"x")]);
-    for carrier in [riff(*b"WAVE", SOUND), mp3(), film(*b"vide")] {
+    for carrier in [
+        riff(*b"WAVE", SOUND),
+        mp3(),
+        bmff(*b"isom", b"isom", &film(*b"vide")),
+    ] {
         let finding = whole(&[carrier, archive.clone()].concat());
         assert!(
             finding.malformed.is_some() && finding.has(Flag::Polyglot),
