@@ -352,14 +352,14 @@ fn may_be(name: &str, detected: &str, finding: &Finding) -> bool {
             ("audio/mp4", "video/mp4") | ("audio/webm", "video/webm") => {
                 finding.has(Flag::NoVideoSeen)
             }
-            ("video/x-ms-asf", "video/x-ms-wmv" | "audio/x-ms-wma")
-            | ("video/x-ms-wmv", "video/x-ms-asf") => true,
             ("audio/mp4", _) => false,
             ("video/webm", "video/matroska") => finding.has(Flag::WebmCodecs),
             ("text/html", "text/plain" | "text/markdown" | "application/xml") => {
                 finding.has(Flag::Tags)
             }
             ("audio/ogg", "video/ogg")
+            | ("video/x-ms-asf", "video/x-ms-wmv" | "audio/x-ms-wma")
+            | ("video/x-ms-wmv", "video/x-ms-asf")
             | ("text/html", "application/xhtml+xml")
             | ("application/xhtml+xml", "text/html")
             | ("application/xml", "application/xhtml+xml" | "image/svg+xml") => true,
