@@ -437,19 +437,18 @@ async fn served_files_go_from_ticket_to_download_are_told_of_and_the_audit_is_cl
     let site = services.site();
     let hook = Hook::content().await;
     std::fs::write(site.dir.path().join("hook.secret"), KEY).unwrap();
+    let takes_replicas = site.database.is_postgres();
     site.write_with(process::SLOTS, &|text| {
         let events = format!(
             "[webhook]\nurl = \"{}\"\nsecret_files = [\"hook.secret\"]\nallow_private = true\n",
             hook.url()
         );
-        let alone = format!("[server]\nworker = {}\n", !services.takes_replicas());
+        let alone = format!("[server]\nworker = {}\n", !takes_replicas);
         text.replacen("[server]\n", &alone, 1) + &events
     });
     let server = site.serve();
     // Where two processes may share the database, one serves and the other works.
-    let worker = services
-        .takes_replicas()
-        .then(|| Server::worker(&site.config()));
+    let worker = takes_replicas.then(|| Server::worker(&site.config()));
     let token = site.token(&services::owner());
     let bytes = png(1);
 

@@ -428,6 +428,8 @@ test("the_page_in_the_clients_readme_uploads", async (t) => {
 async function open(t, path) {
   const visitor = await visit(t, browser, `${urls.url}${path}?sub=${owner(t)}`);
   await visitor.page.locator("main").waitFor();
+  // Before the slot is known the field takes one file, as any field does.
+  if (path === "/documents") await visitor.page.locator("#upload .rules").filter({ hasText: "20 files" }).waitFor();
   return visitor;
 }
 

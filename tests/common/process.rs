@@ -402,7 +402,7 @@ part_size = "5MiB"
 pub struct Site {
     pub dir: tempfile::TempDir,
     storage: String,
-    database: TestDatabase,
+    pub database: TestDatabase,
 }
 
 impl Site {

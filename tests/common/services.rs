@@ -9,7 +9,7 @@ use putgate::devstore::DevStore;
 use serde_json::{Value, json};
 
 use crate::common;
-use crate::common::database::{self, TestDatabase};
+use crate::common::database::TestDatabase;
 use crate::process::{Site, storage};
 
 const PAGES: &str = "pages of http://127.0.0.1:8080 may upload";
@@ -78,11 +78,6 @@ impl Services {
         let dir = tempfile::tempdir().unwrap();
         let database = TestDatabase::make(dir.path());
         Site::with(dir, storage, database)
-    }
-
-    /// Whether several processes may share its database.
-    pub fn takes_replicas(&self) -> bool {
-        database::server().is_some()
     }
 
     fn pair(&self, name: &str) -> [&str; 2] {
