@@ -220,7 +220,7 @@ async fn an_uploader_copies_nothing_by_an_unsigned_header(store: &Store, run: &s
     store.promote(&promotion).await.unwrap();
 
     let (target, now) = (format!("{run}-target"), Clock::System.now());
-    let source = format!("/{}/{victim}", store.bucket_name(Bucket::Files));
+    let source = format!("/{}/{victim}", store.name(Bucket::Files));
     let copy: &[(&str, &str)] = &[("x-amz-copy-source", &source)];
     let put = store.presign_put(&target, 4, None, TTL, now).unwrap();
     let status = send(&put, "PUT", b"mine", copy).await.status;

@@ -106,7 +106,7 @@ async fn set_up(config: Config, args: &Args) -> Done {
     let store = store(&config).await?;
     for bucket in [Bucket::Staging, Bucket::Files] {
         let outcome = patiently(deadline, is_store_away, || store.ensure_bucket(bucket)).await?;
-        let name = store.bucket_name(bucket);
+        let name = store.name(bucket);
         print(&match outcome {
             Outcome::Kept => format!("the {bucket} {name} is there"),
             _ => format!("the {bucket} {name} was made"),

@@ -36,11 +36,6 @@ pub enum Outcome {
 }
 
 impl Store {
-    /// The bucket's name.
-    pub fn bucket_name(&self, bucket: Bucket) -> &str {
-        self.name(bucket)
-    }
-
     /// Makes a bucket, unless it is there. [`StoreError::Refused`]: somebody else has that
     /// name, or the server's key may not.
     pub async fn ensure_bucket(&self, bucket: Bucket) -> Result<Outcome, StoreError> {

@@ -600,7 +600,7 @@ impl Actor {
 async fn notify(world: &World, broker: usize, id: Id) -> Result<(), Died> {
     world
         .run(broker, move |app| async move {
-            let bucket = app.store.bucket_name(Bucket::Staging).to_owned();
+            let bucket = app.store.name(Bucket::Staging).to_owned();
             let event = json!({"Records": [{"eventName": "s3:ObjectCreated:Put", "s3": {
                 "bucket": {"name": bucket}, "object": {"key": id.to_string(), "eTag": "0"}}}]});
             for id in flow::notify::tickets_of(&event, &bucket) {
