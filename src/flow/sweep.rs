@@ -11,7 +11,7 @@ use crate::domain::books::{Books, Footprint, Forget, Usage};
 use crate::domain::key;
 use crate::domain::ledger::{self, Ended};
 use crate::domain::name::Id;
-use crate::domain::problem::Problem;
+use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::time::{Seconds, Timestamp};
 use crate::store::{Bucket, Object, StoreError};
@@ -104,7 +104,7 @@ async fn look_at(app: &Arc<App>, id: Id) -> Look {
             "the bytes changed while they were judged".to_owned(),
             None,
         ),
-        Outcome::Unavailable(problem) => (None, problem.to_string(), Some(problem)),
+        Outcome::Unavailable(problem) => (None, problem.to_string(), outage(problem)),
     };
     let ticket = match ticket {
         Some(ticket) => Some(*ticket),
@@ -127,6 +127,12 @@ async fn look_at(app: &Arc<App>, id: Id) -> Look {
         tracing::warn!(ticket = %id, %error, "a look was not postponed");
     }
     trouble.map_or(Look::Open, Look::Trouble)
+}
+
+/// What ails one ticket alone, a row that cannot be read or a judge that broke off, is no
+/// trouble of the pass: it must not end it nor make the worker pause.
+fn outage(problem: Problem) -> Option<Problem> {
+    (problem.code != Code::Internal).then_some(problem)
 }
 
 fn look(closed: bool) -> Look {

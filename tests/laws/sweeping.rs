@@ -356,6 +356,10 @@ async fn a_row_that_cannot_be_read_keeps_the_worker_from_nothing_else() {
     assert_eq!(state(&broker, &due).await, State::Committed);
     let again = broker.app.db.due_tickets(broker.app.db.now(), 10).await;
     assert!(again.unwrap().is_empty(), "it waits for its turn");
+    // Alone it is no trouble of the pass either, which would make the worker pause.
+    broker.advance(600);
+    let swept = worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(swept.closed, 0, "{swept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
