@@ -192,33 +192,4 @@ hs256_secret_files = ["token.secret"]
 }
 
 /// The slots of the demo page.
-const SLOTS: &str = r#"
-[slots.avatar]
-accept = [".jpg", ".png", ".webp"]
-max_file_size = "5MB"
-max_entries = 1
-on_full = "replace"
-
-[slots.photos]
-accept = ["image/*"]
-max_file_size = "10MB"
-max_entries = 5
-auto_upload = true
-part_size = "8MiB"
-ticket_ttl = "24h"
-url_ttl = "15m"
-quota = "100MB"
-image = { max_width = 8000, max_height = 8000, max_pixels = "50M" }
-disposition = "attachment"
-public = true
-
-[slots.documents]
-accept = [".pdf", ".docx", ".xlsx", ".csv", ".txt", ".zip"]
-max_file_size = "20MB"
-max_entries = 20
-
-[slots.big]
-max_file_size = "10GB"
-max_entries = 5
-part_size = "8MiB"
-"#;
+const SLOTS: &str = include_str!("../http/demo/slots.toml");

@@ -95,7 +95,7 @@ test("a_liar_and_a_cancel_are_events_too_and_no_id_goes_with_the_form", async (t
   await listen(page);
   await page.setInputFiles("input[type=file]", { name: "x.png", mimeType: "image/png", buffer: Buffer.from("<!doctype html><p>no picture</p>") });
   await page.waitForFunction(() => window.heard.some(({ status }) => status === "error"));
-  await throttle(100_000);
+  await throttle(20_000);
   await page.setInputFiles("input[type=file]", { name: "slow.png", mimeType: "image/png", buffer: picture(600, 500, null) });
   // The card has its final size once its picture is there: only then does a click meet what it aims at.
   await page.waitForFunction(() => document.querySelector(".upload-preview-image")?.naturalWidth > 0);

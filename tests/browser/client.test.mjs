@@ -1,6 +1,6 @@
 // The client in a real browser, against the real binary: what no fake transport can show.
 //
-// PUTGATE_BIN, CHROMIUM, SCREENSHOTS: as in demo.test.mjs.
+// PUTGATE_BIN, PUTGATE_TEST_STORE, CHROMIUM, SCREENSHOTS: as in demo.test.mjs.
 import assert from "node:assert/strict";
 import { after, before, test } from "node:test";
 import { start } from "./broker.mjs";
@@ -8,6 +8,8 @@ import { start } from "./broker.mjs";
 const PATIENCE = 30_000;
 const MIB = 1024 * 1024;
 const PART = 8 * MIB;
+/** Bytes a second at which nothing ends while a test looks at it. */
+const CRAWL = 50_000;
 
 let urls, browser, stop;
 before(async () => ({ urls, browser, stop } = await start("client")));
@@ -38,9 +40,9 @@ test("a_large_file_is_sent_in_parts_and_committed_whole", async (t) => {
 
 test("a_reload_sends_only_the_parts_that_are_missing", async (t) => {
   const { page, puts, listed, throttle } = await open(t);
-  await throttle(8 * MIB);
-  await begin(page, { slot: "big", size: 6 * PART });
-  await page.waitForFunction(() => window.upload.progress.percent >= 70, null, { timeout: PATIENCE });
+  await throttle(4 * MIB);
+  await begin(page, { slot: "big", size: 6 * PART, concurrency: 2 });
+  await half(page);
   await page.reload();
   await prepare(page);
   await throttle(-1);
@@ -58,9 +60,9 @@ test("a_reload_sends_only_the_parts_that_are_missing", async (t) => {
 
 test("nothing_that_is_kept_in_the_browser_is_a_url_or_a_name", async (t) => {
   const { page, throttle } = await open(t);
-  await throttle(8 * MIB);
+  await throttle(CRAWL);
   await begin(page, { slot: "big", size: 3 * PART });
-  await page.waitForFunction(() => window.upload.progress.percent >= 20, null, { timeout: PATIENCE });
+  await page.waitForFunction(() => window.upload.progress.loaded > 0);
   const kept = await page.evaluate(everythingKept);
   assert.equal(kept.values.length, 1);
   assert.deepEqual(Object.keys(kept.values[0]).sort(), ["expires", "ticket"]);
@@ -93,11 +95,12 @@ test("what_has_had_its_time_is_forgotten", async (t) => {
 test("a_second_tab_waits_and_takes_the_outcome_of_the_first", async (t) => {
   const { page, puts, context, throttle } = await open(t);
   const other = await tab(context);
-  await throttle(12 * MIB);
+  await throttle(CRAWL);
   await begin(page, { slot: "big", size: 3 * PART });
-  await page.waitForFunction(() => window.upload.progress.loaded > 0, null, { timeout: PATIENCE });
+  await page.waitForFunction(() => window.upload.progress.loaded > 0);
   await begin(other, { slot: "big", size: 3 * PART });
-  await other.waitForFunction(() => window.upload.waitingFor === "other-tab", null, { timeout: PATIENCE });
+  await other.waitForFunction(() => window.upload.waitingFor === "other-tab");
+  await throttle(-1);
   const [first, second] = await Promise.all([page, other].map((tab) => tab.evaluate(async () => (await window.upload.done).id)));
   assert.equal(second, first);
   assert.deepEqual(numbers(puts), [1, 2, 3]);
@@ -106,11 +109,11 @@ test("a_second_tab_waits_and_takes_the_outcome_of_the_first", async (t) => {
 test("a_tab_that_is_closed_leaves_its_parts_to_the_next", async (t) => {
   const { page, puts, listed, context, throttle } = await open(t);
   const other = await tab(context);
-  await throttle(8 * MIB);
-  await begin(page, { slot: "big", size: 6 * PART });
-  await page.waitForFunction(() => window.upload.progress.percent >= 70, null, { timeout: PATIENCE });
+  await throttle(4 * MIB);
+  await begin(page, { slot: "big", size: 6 * PART, concurrency: 2 });
+  await half(page);
   await begin(other, { slot: "big", size: 6 * PART });
-  await other.waitForFunction(() => window.upload.waitingFor === "other-tab", null, { timeout: PATIENCE });
+  await other.waitForFunction(() => window.upload.waitingFor === "other-tab");
   puts.length = 0;
   await page.close();
   assert.equal(await other.evaluate(async () => (await window.upload.done).size), 6 * PART);
@@ -121,9 +124,9 @@ test("a_tab_that_is_closed_leaves_its_parts_to_the_next", async (t) => {
 
 test("a_pause_stops_the_wire_and_a_resume_sends_the_rest", async (t) => {
   const { page, throttle } = await open(t);
-  await throttle(8 * MIB);
-  await begin(page, { slot: "big", size: 6 * PART });
-  await page.waitForFunction(() => window.upload.progress.percent >= 70, null, { timeout: PATIENCE });
+  await throttle(4 * MIB);
+  await begin(page, { slot: "big", size: 6 * PART, concurrency: 2 });
+  await half(page);
   await page.evaluate(() => window.upload.pause());
   assert.deepEqual(await page.evaluate(() => [window.upload.state, window.upload.waitingFor]), ["waiting", "resume"]);
   await throttle(-1);
@@ -135,9 +138,9 @@ test("an_outage_of_the_network_is_waited_out", async (t) => {
   const { page, throttle } = await open(t);
   await throttle(8 * MIB);
   await begin(page, { slot: "big", size: 4 * PART });
-  await page.waitForFunction(() => window.upload.progress.percent >= 20, null, { timeout: PATIENCE });
+  await page.waitForFunction(() => window.upload.progress.percent >= 20);
   await throttle(-1, true);
-  await page.waitForFunction(() => window.upload.waitingFor === "network", null, { timeout: PATIENCE });
+  await page.waitForFunction(() => window.upload.waitingFor === "network");
   await throttle(-1);
   assert.equal(await page.evaluate(async () => (await window.upload.done).size), 4 * PART);
 });
@@ -153,12 +156,12 @@ test("a_file_that_changes_on_disk_is_its_own_error", async (t) => {
   await writeFile(path, Buffer.alloc(4 * PART, 7));
   await page.setContent('<input type="file" id="file">');
   await page.setInputFiles("#file", path);
-  await throttle(8 * MIB);
+  await throttle(4 * MIB);
   await page.evaluate(() => {
     const [file] = document.getElementById("file").files;
     window.upload = window.client.upload(file, { slot: "big" });
   });
-  await page.waitForFunction(() => window.upload.progress.percent >= 10, null, { timeout: PATIENCE });
+  await page.waitForFunction(() => window.upload.progress.percent >= 10);
   await truncate(path, PART);
   await throttle(-1);
   const code = await page.evaluate(() => window.upload.done.then(() => "committed", ({ code }) => code));
@@ -227,17 +230,17 @@ async function open(t) {
 async function tab(context) {
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
-  await page.goto(`${urls.url}/livez`);
+  await page.goto(`${urls.url}/demo/demo.css`);
   await prepare(page);
   return page;
 }
 
 /** A client, and a file that is the same every time it is made. */
 async function prepare(page) {
-  await page.evaluate(async () => {
+  await page.evaluate(async (endpoint) => {
     const { createClient } = await import("/client/putgate-client.js");
     window.client = createClient({
-      endpoint: "",
+      endpoint,
       token: async () => {
         const query = new URLSearchParams({ sub: window.owner, scope: "upload read delete" });
         return (await (await fetch(`/dev/token?${query}`)).json()).token;
@@ -248,19 +251,24 @@ async function prepare(page) {
       for (let at = 0; at < size; at += 1021) bytes[at] = at >> 10;
       return new File([bytes], "film.bin", { lastModified: 1 });
     };
-  });
+  }, urls.api);
 }
 
 /** Begins an upload as `window.upload`. */
-async function begin(page, { slot, size, text }) {
-  await page.evaluate(([slot, size, text]) => {
+async function begin(page, { slot, size, text, concurrency }) {
+  await page.evaluate(([slot, size, text, concurrency]) => {
     const file = text ? new File([text], "words.txt", { type: "text/plain" }) : window.film(size);
-    const upload = (window.upload = window.client.upload(file, { slot }));
+    const upload = (window.upload = window.client.upload(file, { slot, concurrency }));
     window.states = [];
     window.percents = [];
     upload.addEventListener("state", ({ detail }) => window.states.push(detail));
     upload.addEventListener("progress", ({ detail }) => window.percents.push(detail.percent));
-  }, [slot, size, text]);
+  }, [slot, size, text, concurrency]);
+}
+
+/** Until half of an upload is sent: of six parts, two at a time, two are there by then. */
+async function half(page) {
+  await page.waitForFunction(() => window.upload.progress.percent >= 50);
 }
 
 /** An upload to its end. */

@@ -10,6 +10,8 @@ import { PATIENCE, owner, visit } from "./visitor.mjs";
 
 const MIB = 1024 * 1024;
 const PART = 5 * MIB;
+/** Bytes a second at which nothing ends while a test looks at it. */
+const CRAWL = 500_000;
 /** Thirteen parts, the last one short. */
 const SIZE = 64 * MIB;
 const ALL = Array.from({ length: 13 }, (_, n) => n + 1);
@@ -40,6 +42,7 @@ test("a_reload_sends_only_what_the_store_has_not_got", async (t) => {
   site.line.rate = 16 * MIB;
   await begin(page, { size: SIZE });
   await percent(page, 70);
+  site.line.rate = CRAWL;
   const { ticket } = await now(page);
   await page.reload();
   await prepare(page, owner(t));
@@ -90,8 +93,10 @@ test("a_broker_that_is_killed_and_comes_back_costs_no_part", async (t) => {
   site.line.parts.length = 0;
   await begin(page, { size: SIZE });
   await percent(page, 30);
+  site.line.rate = CRAWL;
   const unanswered = page.waitForEvent("requestfailed", (request) => request.url().startsWith(site.url));
   await site.kill();
+  site.line.rate = Infinity;
   await unanswered;
   await site.begin();
   assert.equal((await outcome(page)).size, SIZE);
@@ -103,6 +108,7 @@ test("a_cancelled_file_leaves_nothing_behind", async (t) => {
   site.line.rate = 12 * MIB;
   await begin(page, { size: SIZE });
   await percent(page, 40);
+  site.line.rate = CRAWL;
   const { ticket } = await now(page);
   assert.equal((await multiparts(site.store, ticket)).length, 1);
   await page.evaluate(() => window.upload.cancel());
@@ -119,6 +125,7 @@ test("an_upload_that_the_store_dropped_starts_anew_under_the_same_ticket", async
   site.line.rate = 12 * MIB;
   await begin(page, { size: SIZE });
   await percent(page, 60);
+  site.line.rate = CRAWL;
   await page.evaluate(() => window.upload.pause());
   const { ticket } = await now(page);
   const [id] = await multiparts(site.store, ticket);

@@ -161,12 +161,12 @@ async function open(t, { autoStart = true } = {}) {
     await context.close();
     assert.deepEqual(complaints, []);
   });
-  await page.goto(`${urls.url}/livez`);
+  await page.goto(`${urls.url}/demo/demo.css`);
   await page.setContent('<main id="app"></main>');
   const entry = `
     import { createRoot } from "react-dom/client";
     const client = createClient({
-      endpoint: "",
+      endpoint: ${JSON.stringify(urls.api)},
       token: async () => (await (await fetch("/dev/token?scope=upload+read&sub=" + ${JSON.stringify(encodeURIComponent(t.name.slice(0, 60)))})).json()).token,
     });
     window.committed = [];

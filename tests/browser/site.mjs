@@ -1,19 +1,14 @@
 // A broker of its own for the pages of another origin: `putgate serve` on a store, behind a line that can be bad.
 import { createHmac } from "node:crypto";
-import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { createWriteStream } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { createServer as createTcpServer, connect } from "node:net";
-import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
 import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
-import { BINARY, ENV, LOGS, end, start } from "./broker.mjs";
+import { SECRET, serve, startDev } from "./broker.mjs";
 
-const SECRET = "a secret of the browser tests, long enough for HS256";
 const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
 
 /**
@@ -21,59 +16,20 @@ const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
  * broker for them, and Chromium. `slots` is TOML; `pages` has a body for every path.
  */
 export async function startSite(name, { slots, pages = {} }) {
-  const dev = await start(name);
+  const dev = await startDev(name);
   const store = await storeOf(dev);
   const line = await Line.before(store.endpoint);
   // Seconds that the next tokens live; after them an hour.
   const tokens = { issued: 0, lives: [] };
-  const origin = await serve(pages, tokens);
-  const dir = await mkdtemp(join(tmpdir(), "putgate-site-"));
-  const config = join(dir, "putgate.toml");
-  await writeFile(join(dir, "token.secret"), SECRET);
-  const port = await freePort();
-  await writeFile(config, `
-[server]
-listen = "127.0.0.1:${port}"
-allowed_origins = ["${origin.url}"]
-[database]
-url = "sqlite://${join(dir, "putgate.db")}"
-[storage]
-endpoint = "${store.endpoint}"
-public_endpoint = "${line.url}"
-region = "${store.region}"
-staging_bucket = "staging"
-files_bucket = "files"
-access_key = "${store.server[0]}"
-secret_key = "${store.server[1]}"
-upload_access_key = "${store.upload[0]}"
-upload_secret_key = "${store.upload[1]}"
-[auth]
-hs256_secret_files = ["token.secret"]
-leeway = "0s"
-${slots}`);
-  const putgate = (...args) => spawn(BINARY, ["--config", config, ...args], { env: ENV, stdio: ["ignore", "ignore", "pipe"] });
-  await done(putgate("setup"), "setup");
-  let broker = null;
-  const begin = async () => {
-    broker = putgate("serve");
-    broker.stderr.pipe(createWriteStream(join(LOGS, `${name}-serve.log`), { flags: "a" }));
-    await ready(broker);
-  };
-  await begin();
+  const origin = await host(pages, tokens);
+  const broker = await serve(name, store, { origin: origin.url, slots, door: line.url });
   return {
-    ...dev, store, line, origin: origin.url, tokens,
-    url: `http://127.0.0.1:${port}`,
-    /** As a crash would. */
-    kill: () => end(broker, "SIGKILL"),
-    begin,
-    isAlive: () => broker.exitCode === null && broker.signalCode === null,
-    sweep: () => done(putgate("sweep"), "sweep"),
+    ...dev, store, line, origin: origin.url, tokens, ...broker,
     async stop() {
-      await end(broker, "SIGTERM");
+      await broker.stop();
       await line.close();
       await origin.close();
       await dev.stop();
-      await rm(dir, { recursive: true, force: true });
     },
   };
 }
@@ -96,7 +52,7 @@ export function tokenFor(sub, life) {
 }
 
 /** The app's own server: pages, the client's files, and `/token?sub=`. */
-async function serve(pages, tokens) {
+async function host(pages, tokens) {
   const server = createServer(async (request, response) => {
     const { pathname, searchParams } = new URL(request.url, "http://here");
     const answer = (type, body) => response.setHeader("content-type", type).end(body);
@@ -217,34 +173,4 @@ async function drained(socket) {
   const waits = ["drain", "close"].map((event) => once(socket, event, heard));
   await Promise.race(waits).catch(() => {});
   heard.abort();
-}
-
-/** A port that was free a moment ago; the broker must come back to it after a crash. */
-async function freePort() {
-  const server = createTcpServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address();
-  await new Promise((resolve) => server.close(resolve));
-  return port;
-}
-
-/** Until `serve` says that it serves. */
-function ready(child) {
-  return new Promise((resolve, reject) => {
-    const lines = createInterface({ input: child.stderr });
-    const seen = [];
-    lines.on("line", (line) => {
-      seen.push(line);
-      if (line.includes('"message":"serving"')) resolve();
-    });
-    child.once("exit", (code) => reject(new Error(`serve ended with ${code}:\n${seen.slice(-5).join("\n")}`)));
-  });
-}
-
-/** Until a command is done; throws unless it did well. */
-async function done(child, what) {
-  let said = "";
-  child.stderr?.on("data", (piece) => (said += piece));
-  const [code] = await once(child, "exit");
-  if (code !== 0) throw new Error(`${what} ended with ${code}: ${said}`);
 }

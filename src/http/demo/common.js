@@ -120,6 +120,7 @@ export class Gallery {
   /** Answers the slot, or null in trouble. */
   async refresh() {
     const turn = ++this.#load;
+    at("gallery").ariaBusy = "true";
     try {
       const [page, slot] = await Promise.all([
         client.files({ slot: this.slotName, limit: PAGE }),
@@ -136,6 +137,8 @@ export class Gallery {
     } catch (error) {
       if (turn === this.#load) trouble(error);
       return null;
+    } finally {
+      if (turn === this.#load) at("gallery").ariaBusy = "false";
     }
   }
 
