@@ -525,21 +525,26 @@ async fn a_file_shows_its_life_and_its_events_with_what_the_receiver_said() {
     site.write_with(SLOTS, &|text| with_hook(&text, &url, "\"hook.secret\""));
     let server = site.serve();
     let token = site.token("7");
+    let mut hand = site.database.hand().await;
+    let mut given_up = async |count: usize| {
+        until("the events were given up", async || {
+            let dead = hand
+                .lines("SELECT state FROM events WHERE state = 'dead'")
+                .await;
+            dead.len() == count
+        })
+        .await;
+    };
     let file = upload(&server.url, &token, 1).await.unwrap();
+    given_up(1).await;
     let backend = site.must(&["token", "--sub", "app", "--scope", "manage"]);
     let claim = json!({"files": [id(&file)], "owner": "7", "ref": "post:42"});
     let claimed = server
         .call("POST", "/v1/claims", backend.trim(), Some(claim))
         .await;
     assert_eq!(claimed.status, 200, "{claimed:?}");
+    given_up(2).await;
     let mut hand = site.database.hand().await;
-    until("both events were given up", async || {
-        hand.lines("SELECT state FROM events WHERE state = 'dead'")
-            .await
-            .len()
-            == 2
-    })
-    .await;
     until("it is clean", async || {
         hand.lines("SELECT 'x' FROM tickets WHERE clean_at IS NOT NULL")
             .await

@@ -60,7 +60,7 @@ pub(super) async fn run(config: Config, args: Args) -> Done {
     let said = match (args.id, &args.owner) {
         (Some(id), _) => match read(&db, id).await.map_err(Failure::broken)? {
             Some(story) if args.json => format!("{:#}", story.json()),
-            Some(story) => tell(&story, now),
+            Some(story) => tell(&story, config.webhook.is_some(), now),
             None => {
                 return Err(Failure::broken(format!(
                     "no ticket, file or event has the id {id}; what has ended is forgotten \
@@ -140,7 +140,7 @@ impl Page {
     }
 }
 
-fn tell(story: &Story, now: Timestamp) -> String {
+fn tell(story: &Story, has_receiver: bool, now: Timestamp) -> String {
     let mut page = Page(String::new());
     match &story.ticket {
         Some(ticket) => ticket_part(&mut page, ticket, now),
@@ -156,7 +156,7 @@ fn tell(story: &Story, now: Timestamp) -> String {
     }
     page.heading("events");
     for event in &story.events {
-        page.line(&event.seq.to_string(), &delivery(event, now));
+        delivery(&mut page, event, has_receiver, now);
     }
     if story.events.is_empty() {
         page.line("-", "none yet: an end or a claim writes one");
@@ -242,8 +242,8 @@ fn attempts(ticket: &Ticket, now: Timestamp) -> String {
         ),
         None => String::new(),
     };
-    let looks = count(ticket.checks as usize, "look", "looks");
-    format!("{}{held}; {looks} of the worker's", ticket.epoch)
+    let looks = count(ticket.checks as usize, "time", "times");
+    format!("{}{held}; the worker looked {looks}", ticket.epoch)
 }
 
 fn verdict(page: &mut Page, problem: &Problem) {
@@ -283,31 +283,31 @@ fn file_part(page: &mut Page, file: &File) {
     }
 }
 
-fn delivery(event: &Outgoing, now: Timestamp) -> String {
+/// How far an event has come, and below it what there is to do with its id.
+fn delivery(page: &mut Page, event: &Outgoing, has_receiver: bool, now: Timestamp) {
     let delivery = &event.delivery;
     let tries = count(delivery.tries as usize, "try", "tries");
-    let status = delivery
-        .last_status
-        .map(|status| format!("last answer {status}"));
-    let next = delivery.next_try_at.map(|at| {
-        let held = delivery.is_held(now);
-        if held {
-            "a try is under way".to_owned()
-        } else {
-            format!("next try {}", distance(now, at))
-        }
-    });
-    let words = [
-        Some(delivery.state.as_str().to_owned()),
-        Some(tries).filter(|_| delivery.tries > 0),
-        status,
-        delivery.last_error.clone(),
-        next.filter(|_| delivery.state == DeliveryState::Pending),
-        (delivery.state == DeliveryState::Dead)
-            .then(|| format!("`putgate webhook replay {}` sends it again", event.id)),
-    ];
-    let words: Vec<String> = words.into_iter().flatten().collect();
-    format!("{:<17} {}  {}", event.kind, event.id, words.join(", "))
+    let answer = match (delivery.last_status, &delivery.last_error) {
+        (Some(status), Some(why)) => format!(": {status}, {why}"),
+        (Some(status), None) => format!(": {status}"),
+        (None, Some(why)) => format!(": {why}"),
+        (None, None) => String::new(),
+    };
+    let next = match (delivery.state, delivery.next_try_at) {
+        (DeliveryState::Pending, _) if !has_receiver => "; there is no [webhook]".to_owned(),
+        (DeliveryState::Pending, _) if delivery.is_held(now) => "; a try is under way".to_owned(),
+        (DeliveryState::Pending, Some(at)) if at > now => format!("; next {}", distance(now, at)),
+        (DeliveryState::Pending, _) => "; due now".to_owned(),
+        (DeliveryState::Delivered | DeliveryState::Dead, _) => String::new(),
+    };
+    let state = delivery.state.as_str();
+    let far = format!("{:<17}  {state} after {tries}{answer}{next}", event.kind);
+    page.line(&event.seq.to_string(), &far);
+    let id = match delivery.state {
+        DeliveryState::Dead => format!("`putgate webhook replay {}` sends it again", event.id),
+        DeliveryState::Pending | DeliveryState::Delivered => format!("webhook-id {}", event.id),
+    };
+    page.line("", &format!("{:17}  {id}", ""));
 }
 
 fn list(tenant: &Tenant, owner: &Owner, found: &Shelf) -> String {

@@ -124,7 +124,8 @@ pub(super) async fn examine_cors(bench: &Bench<'_>) -> Vec<Finding> {
             let refused = refused_headers(bench, &url, origin).await;
             if !refused.is_empty() {
                 let refused = refused.join(" and ");
-                finding.seen += &format!("; without the header {refused} it would be allowed");
+                let seen = finding.seen;
+                finding.seen = format!("{seen}; without the header {refused} it would be allowed");
             }
         }
         found.push(finding);

@@ -104,7 +104,7 @@ async fn conditions(bench: &Bench<'_>, key: &str) -> Finding {
     match (copied, given_up) {
         (Err(StoreError::Changed), Ok(())) => {}
         (Ok(()), Ok(())) => {
-            complaints.push("parts are copied though their source has another ETag")
+            complaints.push("parts are copied though their source has another ETag");
         }
         (_, Err(why)) | (Err(why), _) => return trouble("conditions", &why),
     }

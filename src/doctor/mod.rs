@@ -79,24 +79,16 @@ pub async fn examine(patient: &Patient) -> Report {
     report.add(database::examine(&patient.database).await);
     match &patient.store {
         Err(error) => report.add(vec![storage::no_store(error)]),
-        Ok(store) => match wire::Wire::new() {
-            Err(why) => report.add(vec![Finding::fail(
-                Group::Storage,
-                "client",
-                why,
-                "install the system's root certificates (the package ca-certificates)",
-            )]),
-            Ok(wire) => {
-                let bench = Bench {
-                    config: &patient.config,
-                    store,
-                    wire,
-                    run: patient.run,
-                    clock: Clock::System,
-                };
-                examine_store(&bench, &mut report).await;
-            }
-        },
+        Ok(store) => {
+            let bench = Bench {
+                config: &patient.config,
+                store,
+                wire: wire::Wire::new(),
+                run: patient.run,
+                clock: Clock::System,
+            };
+            Box::pin(examine_store(&bench, &mut report)).await;
+        }
     }
     report.add(vec![receiver::examine(patient).await]);
     report
@@ -119,7 +111,7 @@ async fn examine_store(bench: &Bench<'_>, report: &mut Report) {
     }
     if reached {
         report.add(browser::examine_cors(bench).await);
-        report.add(uploads::examine(bench).await);
+        report.add(Box::pin(uploads::examine(bench)).await);
     } else {
         let why = "not looked at: the public endpoint comes first";
         report.add(vec![
@@ -127,8 +119,8 @@ async fn examine_store(bench: &Bench<'_>, report: &mut Report) {
             Finding::skip(Group::Uploads, "all", why),
         ]);
     }
-    report.add(uploads::examine_key(bench).await);
-    report.add(files::examine(bench, reached).await);
+    report.add(Box::pin(uploads::examine_key(bench)).await);
+    report.add(Box::pin(files::examine(bench, reached)).await);
     report.add(clean_up(bench).await);
 }
 

@@ -36,7 +36,7 @@ fn full_part(bench: &Bench<'_>) -> u64 {
 }
 
 pub(super) async fn examine(bench: &Bench<'_>) -> Vec<Finding> {
-    let first = put(bench).await;
+    let first = Box::pin(put(bench)).await;
     if first.status == Status::Fail {
         let why = "not looked at: an ordinary upload comes first";
         return vec![first, Finding::skip(GROUP, "all else", why)];
@@ -207,30 +207,21 @@ async fn length(bench: &Bench<'_>) -> Finding {
         (Err(why), _) | (_, Err(why)) => return unsigned("length", &why),
     };
     let one_more = [SMALL, b"+"].concat();
-    let complaints = [
-        complaint(
-            bench,
-            Attack {
-                what: "one byte more",
-                key: &longer,
-                signed: more,
-                body: &one_more,
-            },
-        ),
-        complaint(
-            bench,
-            Attack {
-                what: "one byte less",
-                key: &shorter,
-                signed: less,
-                body: &SMALL[1..],
-            },
-        ),
-    ];
-    let [a, b] = complaints;
+    let more = Attack {
+        what: "one byte more",
+        key: &longer,
+        signed: more,
+        body: &one_more,
+    };
+    let less = Attack {
+        what: "one byte less",
+        key: &shorter,
+        signed: less,
+        body: &SMALL[1..],
+    };
     refused(
         "length",
-        [a.await, b.await],
+        [complaint(bench, more).await, complaint(bench, less).await],
         "one byte more or less than was signed is refused",
         "the store, or what is in front of it, does not enforce a signed content-length: an \
          uploader can fill it. Do not use it for uploads",

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Collected, Full, Limited};
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -55,17 +55,17 @@ impl Reply {
 }
 
 impl Wire {
-    pub(super) fn new() -> Result<Self, String> {
+    pub(super) fn new() -> Self {
         let tls = HttpsConnectorBuilder::new()
             .with_native_roots()
             .unwrap_or_else(|_| HttpsConnectorBuilder::new().with_webpki_roots());
         let connector = tls.https_or_http().enable_http1().build();
-        Ok(Self {
+        Self {
             // Stores close some connections after a refusal without saying so.
             client: Client::builder(TokioExecutor::new())
                 .pool_max_idle_per_host(0)
                 .build(connector),
-        })
+        }
     }
 
     /// One request; the error says why there was no answer, without the URL.
@@ -96,7 +96,7 @@ impl Wire {
             Ok(Reply {
                 status: parts.status.as_u16(),
                 headers: parts.headers,
-                body: body.map(|b| b.to_bytes()).unwrap_or_default(),
+                body: body.map(Collected::to_bytes).unwrap_or_default(),
                 took: started.elapsed(),
             })
         };
