@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`http`] | the API: parse, call a flow, answer |
 //! | [`worker`] | the loop that verifies, expires and sweeps without being asked |
+//! | [`doctor`] | what `putgate doctor` tries on database, store and receiver |
 //! | [`flow`] | one file per verb: the order in which things happen, no rules |
 //! | [`store`] | the only S3 client code: sign, the judge's reads, promote, list |
 //! | [`webhook`] | the receiver: the only code that sends events |
@@ -24,6 +25,7 @@ pub mod clock;
 pub mod config;
 pub mod db;
 pub mod devstore;
+pub mod doctor;
 pub mod domain;
 pub mod flow;
 pub mod http;

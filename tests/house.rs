@@ -7,8 +7,8 @@ use std::path::Path;
 
 /// The rooms in the order of `src/lib.rs`: each may use those after it, never those before.
 const ROOMS: &[&str] = &[
-    "main", "cli", "http", "worker", "flow", "store", "webhook", "devstore", "db", "config",
-    "sniff", "domain", "clock", "logging",
+    "main", "cli", "http", "worker", "doctor", "flow", "store", "webhook", "devstore", "db",
+    "config", "sniff", "domain", "clock", "logging",
 ];
 
 /// Arrows that point up in the table, and why they may: `(from, to)`.

@@ -1,10 +1,12 @@
 //! The commands. Their exit codes are in [`EXIT_CODES`], which `--help` prints.
 
 mod dev;
+mod doctor;
 mod inspect;
 mod random;
 mod serve;
 mod setup;
+mod show;
 mod webhook;
 
 use std::io::Write as _;
@@ -20,18 +22,20 @@ use putgate::db::{self, Db};
 use putgate::domain::caller::Scopes;
 use putgate::domain::name::{Owner, Tenant};
 use putgate::domain::problem::Problem;
+use putgate::domain::secret::Secret;
 use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit, sweep};
 use putgate::http::auth::mint_token;
 use putgate::logging;
-use putgate::store::{Bucket, Key, Settings, Store};
+use putgate::store::{Bucket, Key, Settings, Store, StoreError};
 use putgate::worker;
 
 /// What a script may rely on.
 const EXIT_CODES: &str = "\
 Exit codes:
   0  done
-  1  it did not work: database, store, address or file; healthcheck: the server is not alive
+  1  it did not work: database, store, address or file; healthcheck: the server is not alive;
+     doctor: a check failed
   2  the command line or the configuration is wrong; nothing was begun
   3  audit found a broken law";
 
@@ -62,6 +66,13 @@ enum Command {
     Setup(setup::Args),
     /// Print the effective configuration with the origin of each value, or every mistake in it.
     Check,
+    /// Try what Putgate relies on, from the database to a browser's upload, and say what to do
+    /// about what is wrong. It leaves nothing behind and works beside a running server.
+    Doctor {
+        /// For a program.
+        #[arg(long)]
+        json: bool,
+    },
     /// Check the laws on a live system, read-only.
     Audit,
     /// Delete what ended tickets and files left in the buckets. Rows are worked off too, unless
@@ -71,6 +82,9 @@ enum Command {
         #[arg(long)]
         dry_run: bool,
     },
+    /// Tell one ticket's story, or list an owner's latest tickets. It works beside a running
+    /// server.
+    Show(show::Args),
     /// Say what a file is and whether a slot would take it.
     Inspect(inspect::Args),
     /// Print a token signed with the first HS256 secret of the configuration.
@@ -143,10 +157,12 @@ pub fn run(cli: Cli) -> ExitCode {
         }
         Command::Setup(args) => setup::run(&args, path),
         Command::Check => load(path).and_then(|config| check(&config)),
+        Command::Doctor { json } => doctor::run(path, json),
         Command::Audit => load(path).and_then(|config| start(run_audit(config))),
         Command::Sweep { dry_run } => {
             load(path).and_then(|config| start(run_sweep(config, dry_run)))
         }
+        Command::Show(args) => load(path).and_then(|config| start(show::run(config, args))),
         Command::Inspect(args) => inspect::run(&args, path),
         Command::Token {
             sub,
@@ -263,7 +279,12 @@ fn database(config: &Config, migrate: bool) -> db::Settings {
 }
 
 async fn store(config: &Config) -> Result<Store, Failure> {
+    connect(config).await.map_err(Failure::broken)
+}
+
+async fn connect(config: &Config) -> Result<Store, StoreError> {
     let storage = &config.storage;
+    let (server_key, upload_key) = keys(config);
     let settings = Settings {
         endpoint: storage.endpoint.clone(),
         public_endpoint: storage.public_endpoint.clone(),
@@ -272,28 +293,33 @@ async fn store(config: &Config) -> Result<Store, Failure> {
         path_style: storage.path_style,
         staging_bucket: storage.staging_bucket.clone(),
         files_bucket: storage.files_bucket.clone(),
-        server_key: match &storage.server_key {
-            config::ServerKey::AwsChain => Key::AwsChain,
-            config::ServerKey::Static {
-                access_key,
-                secret_key,
-            } => Key::Static {
-                access_key: access_key.clone(),
-                secret_key: secret_key.clone(),
-            },
-        },
-        upload_key: match &storage.upload_key {
-            config::UploadKey::Same => None,
-            config::UploadKey::Static {
-                access_key,
-                secret_key,
-            } => Some(Key::Static {
-                access_key: access_key.clone(),
-                secret_key: secret_key.clone(),
-            }),
-        },
+        server_key,
+        upload_key,
     };
-    Store::connect(settings).await.map_err(Failure::broken)
+    Store::connect(settings).await
+}
+
+/// The store's two keys; without the second, browser URLs are signed with the first.
+fn keys(config: &Config) -> (Key, Option<Key>) {
+    let written = |access_key: &str, secret_key: &Secret| Key::Static {
+        access_key: access_key.to_owned(),
+        secret_key: secret_key.clone(),
+    };
+    let server = match &config.storage.server_key {
+        config::ServerKey::AwsChain => Key::AwsChain,
+        config::ServerKey::Static {
+            access_key,
+            secret_key,
+        } => written(access_key, secret_key),
+    };
+    let upload = match &config.storage.upload_key {
+        config::UploadKey::Same => None,
+        config::UploadKey::Static {
+            access_key,
+            secret_key,
+        } => Some(written(access_key, secret_key)),
+    };
+    (server, upload)
 }
 
 fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 use std::panic::AssertUnwindSafe;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
-use putgate::config::{self, Config, DatabaseUrl, UploadKey};
+use putgate::config::{self, Config, DatabaseUrl, Setting, UploadKey};
 use putgate::flow::App;
 use putgate::http::auth::{AuthSettings, Verifier};
 use putgate::http::layers::{self, ShellSettings};
@@ -19,7 +19,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Done, Failure, open, start_logging};
+use super::{Done, Failure, keys, open, start_logging};
 
 /// How long the worker may take to finish its pass at the end.
 const LAST_PASS: Duration = Duration::from_secs(3);
@@ -41,7 +41,7 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>, no_worker: bool) 
         router(&config, &app, &verifier),
         &ShellSettings::for_origins(&config.server.allowed_origins),
     );
-    reload_on_hangup(&app, path)?;
+    reload_on_hangup(&app, &config, path, Some(&verifier))?;
     answer_apart(&config, &app).await?;
     let works = config.server.worker && !no_worker;
     serve(app, listener, router, works, |address| {
@@ -64,7 +64,7 @@ pub(super) async fn work(config: Config, path: Option<PathBuf>) -> Done {
         ..failure
     })?;
     let stopping = count_stops()?;
-    reload_on_hangup(&app, path)?;
+    reload_on_hangup(&app, &config, path, None)?;
     answer_apart(&config, &app).await?;
     let worker = tokio::spawn(keep_working(Arc::clone(&app)));
     tracing::info!("working");
@@ -129,8 +129,14 @@ pub(super) fn router(config: &Config, app: &Arc<App>, verifier: &Arc<Verifier>) 
 
 /// Whose tokens are believed.
 pub(super) fn verifier(config: &Config) -> Result<Arc<Verifier>, Failure> {
+    Verifier::with_jwks(believed(config), config.auth.jwks_url.as_deref())
+        .map(Arc::new)
+        .map_err(|why| Failure::wrong(format!("auth: {why}")))
+}
+
+fn believed(config: &Config) -> AuthSettings {
     let auth = &config.auth;
-    let settings = AuthSettings {
+    AuthSettings {
         hs256_secrets: auth.hs256_secrets.clone(),
         public_keys: auth.public_keys.iter().map(|key| key.pem.clone()).collect(),
         issuer: auth.issuer.clone(),
@@ -139,10 +145,7 @@ pub(super) fn verifier(config: &Config) -> Result<Arc<Verifier>, Failure> {
         tenant_claim: auth.tenant_claim.clone(),
         scope_claim: auth.scope_claim.clone(),
         default_scope: auth.default_scope.clone(),
-    };
-    Verifier::with_jwks(settings, auth.jwks_url.as_deref())
-        .map(Arc::new)
-        .map_err(|why| Failure::wrong(format!("auth: {why}")))
+    }
 }
 
 /// Fetches the published keys, and again when they are due. When they cannot be had, the
@@ -162,23 +165,89 @@ async fn keep_keys(app: &Arc<App>, verifier: &Arc<Verifier>) {
     });
 }
 
-/// SIGHUP reads the slots anew; an invalid file changes nothing.
-fn reload_on_hangup(app: &Arc<App>, path: Option<PathBuf>) -> Done {
+/// SIGHUP reads slots, keys and secrets anew; an invalid file changes nothing.
+fn reload_on_hangup(
+    app: &Arc<App>,
+    config: &Config,
+    path: Option<PathBuf>,
+    verifier: Option<&Arc<Verifier>>,
+) -> Done {
     let mut hangups = signal(SignalKind::hangup()).map_err(Failure::broken)?;
-    let app = Arc::downgrade(app);
+    let (app, verifier) = (Arc::downgrade(app), verifier.map(Arc::clone));
+    let running = config.settings.clone();
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             let Some(app) = app.upgrade() else { return };
-            match Config::load(path.as_deref(), &config::environment()) {
+            match reload(&app, path.as_deref(), verifier.as_deref()) {
                 Ok(config) => {
-                    tracing::info!(slots = config.slots.len(), "the slots were read anew");
-                    app.slots.store(Arc::new(config.slots));
+                    let restart = takes_a_restart(&running, &config.settings);
+                    if !restart.is_empty() {
+                        let settings = restart.join(", ");
+                        tracing::warn!(%settings, "these take a restart and stay as they were");
+                    }
                 }
-                Err(mistakes) => tracing::error!(%mistakes, "the slots stay as they were"),
+                Err(why) => {
+                    tracing::error!(%why, "the slots stay as they were, and so do keys and secrets");
+                }
             }
         }
     });
     Ok(())
+}
+
+/// Puts a new configuration into force, as far as that goes without a restart.
+fn reload(app: &App, path: Option<&Path>, verifier: Option<&Verifier>) -> Result<Config, String> {
+    let config = Config::load(path, &config::environment()).map_err(|e| e.to_string())?;
+    if let Some(verifier) = verifier {
+        verifier.renew(believed(&config), config.auth.jwks_url.as_deref())?;
+    }
+    let (server, upload) = keys(&config);
+    match app.store.renew(&server, upload.as_ref()) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!("another kind of storage key takes a restart"),
+        Err(error) => tracing::error!(%error, "the storage keys stay as they were"),
+    }
+    match (app.receiver.get(), &config.webhook) {
+        (Some(receiver), Some(webhook)) => receiver.sign_with(webhook.secrets.clone()),
+        (None, None) => {}
+        _ => tracing::warn!("a [webhook] that came or went takes a restart"),
+    }
+    tracing::info!(
+        slots = config.slots.len(),
+        "the slots were read anew, and keys and secrets"
+    );
+    app.slots.store(Arc::new(config.slots.clone()));
+    Ok(config)
+}
+
+/// Whether a setting is put into force by a signal.
+fn is_live(section: &str, key: &str) -> bool {
+    match section {
+        "auth" => true,
+        "webhook" => key == "secret_files",
+        "storage" => key.ends_with("_key") || key.ends_with("_key_file"),
+        section => section.starts_with("slots"),
+    }
+}
+
+/// The settings that changed and are not put into force by a signal. Secrets that are neither
+/// look the same before and after.
+fn takes_a_restart(before: &[Setting], after: &[Setting]) -> Vec<String> {
+    let differs = |one: &&Setting, others: &[Setting]| {
+        let same = |other: &Setting| {
+            (&other.section, other.key, &other.value) == (&one.section, one.key, &one.value)
+        };
+        !is_live(&one.section, one.key) && !others.iter().any(same)
+    };
+    let gone = before.iter().filter(|one| differs(one, after));
+    let new = after.iter().filter(|one| differs(one, before));
+    let mut names: Vec<String> = gone
+        .chain(new)
+        .map(|one| format!("{}.{}", one.section, one.key))
+        .collect();
+    names.sort();
+    names.dedup();
+    names
 }
 
 /// Counts the signals that say stop. The handlers stand before anybody is told that the

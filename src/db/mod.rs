@@ -11,11 +11,13 @@
 //! | `load`, `save` | the books of a transaction: rows in, changes out; `load::postgres` locks |
 //! | `read` | what requests and lists read |
 //! | `work` | what the worker polls |
+//! | `examine` | what `putgate doctor` asks |
 //! | `audit` | the laws, added up again |
 //! | `outbox` | events on their way |
 //! | `rows` | rows to nouns and back, strictly |
 
 mod audit;
+mod examine;
 mod load;
 mod open;
 mod outbox;
@@ -39,6 +41,7 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::time::Timestamp;
 
 pub use audit::{Counted, FileKey, Held};
+pub use examine::{Examined, examine};
 pub use open::{Place, Settings, Synchronous};
 pub use read::{FileFilter, Page, TicketFilter};
 

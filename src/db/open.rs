@@ -218,7 +218,7 @@ async fn prepare(conn: &mut Conn, migrate: bool, name: &str) -> Result<(), DbErr
     check_schema(conn, name).await
 }
 
-fn options(path: &Path, synchronous: Synchronous) -> SqliteConnectOptions {
+pub(super) fn options(path: &Path, synchronous: Synchronous) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(path)
         .create_if_missing(true)
@@ -284,8 +284,8 @@ fn lock(path: &Path) -> Result<File, DbError> {
     }
 }
 
-/// A release runs on its own schema and on the next one.
-async fn check_schema(conn: &mut Conn, name: &str) -> Result<(), DbError> {
+/// The schema that is there, 0 for none, and the one of this release.
+pub(super) async fn schema(conn: &mut Conn) -> Result<(i64, i64), DbError> {
     let wanted = migrations(conn.kind()).iter().map(|m| m.version).max();
     let wanted = wanted.unwrap_or(0);
     let is_there = match conn.kind() {
@@ -300,6 +300,12 @@ async fn check_schema(conn: &mut Conn, name: &str) -> Result<(), DbError> {
             found = row.get("version")?;
         }
     }
+    Ok((found, wanted))
+}
+
+/// A release runs on its own schema and on the next one.
+async fn check_schema(conn: &mut Conn, name: &str) -> Result<(), DbError> {
+    let (found, wanted) = schema(conn).await?;
     if (wanted..=wanted + 1).contains(&found) {
         return Ok(());
     }

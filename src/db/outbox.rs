@@ -119,6 +119,23 @@ impl Db {
         Ok(self.readers.first(due).await?.is_some())
     }
 
+    /// The events of a subject and how far their delivery has come, by `seq`.
+    pub async fn deliveries(&self, subject: Id) -> Result<Vec<Outgoing>, DbError> {
+        let text = format!(
+            "SELECT {} FROM events WHERE subject = $1 ORDER BY seq",
+            rows::EVENT
+        );
+        let found = self.readers.all(sql(text).bind(subject)).await?;
+        found.iter().map(rows::event).collect()
+    }
+
+    /// What an event is about.
+    pub async fn subject_of(&self, event: Id) -> Result<Option<Id>, DbError> {
+        let text = "SELECT subject FROM events WHERE id = $1";
+        let row = self.readers.first(sql(text).bind(event)).await?;
+        row.map(|row| row.get("subject")).transpose()
+    }
+
     /// Events in one of these states, oldest first, after an id.
     pub async fn outbox(
         &self,

@@ -63,6 +63,26 @@ pub enum Fault {
     CutBody,
 }
 
+/// A rule of S3's that a store may lack: what is wrong with such a store is for
+/// `putgate doctor` to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lax {
+    /// `x-amz-` headers that the signature does not cover are obeyed.
+    UnsignedHeaders,
+    /// The upload key may read every bucket.
+    UploadKeyReads,
+    /// The upload key may list every bucket.
+    UploadKeyLists,
+    /// The upload key may write to every bucket.
+    UploadKeyWrites,
+    /// Announced checksums are not compared with the bytes.
+    Checksums,
+    /// Copies are made whatever the source's `ETag`.
+    CopyConditions,
+    /// A range is answered with the whole object.
+    Ranges,
+}
+
 /// What a [`govern`](Faults::govern)ed operation goes through; by default nothing.
 #[derive(Default)]
 pub struct Turn {
@@ -97,6 +117,7 @@ pub struct Faults {
 struct Script {
     plans: Vec<Plan>,
     governor: Option<Governor>,
+    lax: Vec<Lax>,
     log: Vec<(Op, String, String)>,
 }
 
@@ -166,11 +187,21 @@ impl Faults {
         self.script().governor = Some(Arc::new(governor));
     }
 
-    /// Forgets every plan and the governor; the log stays.
+    /// The store lacks this rule from now on.
+    pub fn neglect(&self, rule: Lax) {
+        self.script().lax.push(rule);
+    }
+
+    pub(super) fn neglects(&self, rule: Lax) -> bool {
+        self.script().lax.contains(&rule)
+    }
+
+    /// Forgets every plan, the governor and what was neglected; the log stays.
     pub fn clear(&self) {
         let mut script = self.script();
         script.plans.clear();
         script.governor = None;
+        script.lax.clear();
     }
 
     /// The operations seen so far, oldest first: what, bucket, key (of a listing its

@@ -56,8 +56,13 @@ const fn refusal(status: StatusCode, code: &'static str, message: &'static str) 
 
 /// Judges a request's head, and adapts it where the library reads it otherwise than
 /// S3: checksums and metadata in a signed query become headers, and a malformed
-/// `Range` is ignored (RFC 9110 §14.2).
-pub(super) fn admit(parts: &mut Parts, region: &str, now: Timestamp) -> Result<(), Refusal> {
+/// `Range` is ignored (RFC 9110 §14.2). `strict`: an `x-amz-` header has to be signed.
+pub(super) fn admit(
+    parts: &mut Parts,
+    region: &str,
+    now: Timestamp,
+    strict: bool,
+) -> Result<(), Refusal> {
     let query = Query::parse(parts.uri.query().unwrap_or_default());
     if parts.headers.contains_key(TRANSFER_ENCODING) {
         return Err(refusal(
@@ -69,9 +74,10 @@ pub(super) fn admit(parts: &mut Parts, region: &str, now: Timestamp) -> Result<(
     let signed = Signed::of(parts, &query)?;
     signed.judge(region, now)?;
     let names = parts.headers.keys().map(HeaderName::as_str);
-    if names
-        .filter(|name| name.starts_with("x-amz-"))
-        .any(|name| !signed.covers(name))
+    if strict
+        && names
+            .filter(|name| name.starts_with("x-amz-"))
+            .any(|name| !signed.covers(name))
     {
         return Err(refusal(
             StatusCode::FORBIDDEN,
@@ -317,7 +323,7 @@ mod tests {
         }
         let (mut parts, ()) = request.body(()).unwrap().into_parts();
         let now = Timestamp::from_millis(NOW * 1000);
-        let refused = admit(&mut parts, "eu-x", now).err();
+        let refused = admit(&mut parts, "eu-x", now, true).err();
         (refused.map_or("", |refusal| refusal.code), parts)
     }
 

@@ -33,17 +33,17 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use s3s::auth::SimpleAuth;
 use s3s::config::{S3Config, StaticConfigProvider};
 use s3s::service::S3ServiceBuilder;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+pub use self::access::Role;
 pub use self::disk::Headers;
-pub use self::faults::{Fault, Faults, Op, Turn};
+pub use self::faults::{Fault, Faults, Lax, Op, Turn};
 
-use self::access::Keys;
+use self::access::{Keys, Ring};
 use self::backend::Backend;
 use self::cors::Rule;
 use self::disk::{Conditions, Disk, Object, Piece};
@@ -90,6 +90,7 @@ struct Shared {
     addr: SocketAddr,
     disk: Arc<Disk>,
     faults: Faults,
+    ring: Ring,
     stop: watch::Sender<()>,
     task: Mutex<Option<JoinHandle<()>>>,
 }
@@ -99,7 +100,7 @@ impl DevStore {
     /// damaged, a bucket's name is none, the keys are the same or no text, or the
     /// address is taken.
     pub async fn start(settings: Settings) -> io::Result<Self> {
-        let service_keys = keys(&settings)?;
+        let ring = ring(&settings)?;
         let disk = Disk::open(&settings.dir, settings.clock.clone(), &settings.buckets)?;
         let disk = Arc::new(disk);
         let faults = Faults::default();
@@ -109,11 +110,11 @@ impl DevStore {
             region: settings.region.clone(),
         };
         let mut builder = S3ServiceBuilder::new(backend);
-        builder.set_auth(service_keys);
+        builder.set_auth(ring.clone());
         builder.set_access(Keys {
-            server: settings.server_key.0,
-            upload: settings.upload_key.0,
+            ring: ring.clone(),
             upload_bucket: settings.upload_bucket,
+            faults: faults.clone(),
         });
         let mut config = S3Config::default();
         config.post_object_max_file_size = FORM_LIMIT;
@@ -126,6 +127,7 @@ impl DevStore {
             disk: disk.clone(),
             service: builder.build(),
             region: settings.region,
+            faults: faults.clone(),
             default_rule: Rule::default_for(&settings.allowed_origins),
         });
         let listener = TcpListener::bind(settings.listen).await?;
@@ -137,6 +139,7 @@ impl DevStore {
                 addr,
                 disk,
                 faults,
+                ring,
                 stop,
                 task: Mutex::new(Some(task)),
             }),
@@ -156,6 +159,16 @@ impl DevStore {
     /// What is to go wrong, and the log of what was asked.
     pub fn faults(&self) -> &Faults {
         &self.shared.faults
+    }
+
+    /// Knows one more key from now on; false when its id is known already.
+    pub fn add_key(&self, role: Role, id: &str, secret: &str) -> bool {
+        self.shared.ring.add(role, id, secret)
+    }
+
+    /// Forgets a key; whether it was known.
+    pub fn remove_key(&self, id: &str) -> bool {
+        self.shared.ring.remove(id)
     }
 
     /// Drops the listener and every connection, and lets go of the directory.
@@ -300,18 +313,22 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-fn keys(settings: &Settings) -> io::Result<SimpleAuth> {
+fn ring(settings: &Settings) -> io::Result<Ring> {
     let invalid = |message| io::Error::new(io::ErrorKind::InvalidInput, message);
-    let mut auth = SimpleAuth::new();
-    for (id, secret) in [&settings.server_key, &settings.upload_key] {
+    let ring = Ring::default();
+    let keys = [
+        (Role::Server, &settings.server_key),
+        (Role::Upload, &settings.upload_key),
+    ];
+    for (role, (id, secret)) in keys {
         let secret = secret
             .expose_str()
             .ok_or_else(|| invalid("a secret key is not text"))?;
-        if auth.register(id.clone(), secret.into()).is_some() {
+        if !ring.add(role, id, secret) {
             return Err(invalid(
                 "the server's key and the upload key have the same id",
             ));
         }
     }
-    Ok(auth)
+    Ok(ring)
 }

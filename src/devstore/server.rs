@@ -12,7 +12,7 @@ use http::header::{
     ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, EXPECT, HeaderName, ORIGIN,
 };
 use http::request::Parts;
-use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
@@ -26,7 +26,7 @@ use tokio::task::JoinSet;
 
 use super::cors::{Asked, Rule, granted};
 use super::disk::Disk;
-use super::faults::{CUT, ERROR_IN_200, RESET};
+use super::faults::{CUT, ERROR_IN_200, Faults, Lax, RESET};
 use super::gate::{Refusal, admit};
 
 /// How much of a refused body is read, so that a client which only sends and then
@@ -39,6 +39,7 @@ pub(super) struct Server {
     pub(super) disk: Arc<Disk>,
     pub(super) service: S3Service,
     pub(super) region: String,
+    pub(super) faults: Faults,
     /// For buckets without rules of their own.
     pub(super) default_rule: Rule,
 }
@@ -90,9 +91,10 @@ impl Server {
         let method = parts.method.clone();
         let waits = parts.headers.contains_key(EXPECT);
         let body = Tap::new(body);
-        let admitted = admit(&mut parts, &self.region, self.disk.now());
+        let strict = !self.faults.neglects(Lax::UnsignedHeaders);
+        let admitted = admit(&mut parts, &self.region, self.disk.now(), strict);
         let mut response = if let Err(refusal) = admitted {
-            refusal.response()
+            self.refused(refusal)
         } else {
             let request = Request::from_parts(parts, Body::http_body_unsync(body.clone()));
             let answer = self.service.call(request).await;
@@ -121,6 +123,18 @@ impl Server {
             response.headers_mut().extend(headers);
         }
         Ok(response)
+    }
+
+    /// S3 says where a bucket is to whoever signed for another region.
+    fn refused(&self, refusal: Refusal) -> Response<Body> {
+        let mut response = refusal.response();
+        if refusal.code == "AuthorizationHeaderMalformed"
+            && let Ok(region) = HeaderValue::try_from(&self.region)
+        {
+            let name = HeaderName::from_static("x-amz-bucket-region");
+            response.headers_mut().insert(name, region);
+        }
+        response
     }
 
     fn rules(&self, parts: &Parts) -> Vec<Rule> {

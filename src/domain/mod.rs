@@ -14,6 +14,7 @@ pub mod outbox;
 pub mod problem;
 pub mod secret;
 pub mod slot;
+pub mod story;
 pub mod ticket;
 pub mod time;
 pub mod verdict;

@@ -10,6 +10,7 @@ pub mod deliver;
 pub mod look;
 pub mod mint;
 pub mod notify;
+pub mod show;
 pub mod sign;
 pub mod sweep;
 

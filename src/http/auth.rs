@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use arc_swap::ArcSwap;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::{HeaderMap, header};
@@ -56,9 +57,14 @@ pub(super) struct Key {
     pub(super) id: Option<String>,
 }
 
-/// Verifies tokens, and remembers those it verified: an ES256 signature costs sixty
-/// microseconds, a look into the memory a quarter of one.
+/// Verifies tokens. What it verifies them with can be exchanged while it does.
 pub struct Verifier {
+    ring: ArcSwap<Ring>,
+}
+
+/// The keys and rules of one configuration. It remembers the tokens it verified: an ES256
+/// signature costs sixty microseconds, a look into the memory a quarter of one.
+struct Ring {
     keys: Vec<Key>,
     jwks: Option<Arc<Jwks>>,
     names: ClaimNames,
@@ -70,10 +76,11 @@ pub struct Verifier {
 
 impl fmt::Debug for Verifier {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let algorithms: Vec<_> = self.keys.iter().map(|key| key.algorithm).collect();
+        let ring = self.ring.load();
+        let algorithms: Vec<_> = ring.keys.iter().map(|key| key.algorithm).collect();
         f.debug_struct("Verifier")
             .field("keys", &algorithms)
-            .field("jwks", &self.jwks)
+            .field("jwks", &ring.jwks)
             .finish_non_exhaustive()
     }
 }
@@ -88,44 +95,30 @@ impl Verifier {
     /// The same, with the keys that are published at a URL beside those of the files.
     /// Nothing is fetched yet; [`tend`](Self::tend) does.
     pub fn with_jwks(settings: AuthSettings, jwks_url: Option<&str>) -> Result<Self, String> {
-        let count = settings.hs256_secrets.len() + settings.public_keys.len();
-        let fewest = usize::from(jwks_url.is_none());
-        if !(fewest..=MAX_KEYS).contains(&count) {
-            return Err(format!(
-                "{count} keys to verify tokens with: give 1 to {MAX_KEYS}"
-            ));
-        }
-        let secrets = settings
-            .hs256_secrets
-            .iter()
-            .enumerate()
-            .map(|(index, secret)| {
-                hs256_key(secret).map_err(|law| format!("HS256 secret {}: {law}", index + 1))
-            });
-        let public_keys = settings.public_keys.iter().enumerate().map(|(index, pem)| {
-            public_key(pem).map_err(|law| format!("public key {}: {law}", index + 1))
-        });
+        let jwks = jwks_url.map(published).transpose()?;
+        let ring = Ring::new(settings, jwks)?;
         Ok(Self {
-            keys: secrets.chain(public_keys).collect::<Result<_, _>>()?,
-            jwks: jwks_url
-                .map(|url| Jwks::new(url).map_err(|law| format!("jwks_url: {law}")))
-                .transpose()?,
-            names: ClaimNames {
-                tenant: settings.tenant_claim,
-                scope: settings.scope_claim,
-                default_scope: Scopes::parse(&settings.default_scope),
-            },
-            issuer: settings.issuer,
-            audience: settings.audience,
-            leeway: settings.leeway,
-            memory: Mutex::default(),
+            ring: ArcSwap::from_pointee(ring),
         })
+    }
+
+    /// Goes on with other keys and rules: a token whose key is no longer listed is refused
+    /// from here on, however often it was verified before. Published keys that were fetched
+    /// stay while their URL does. An error changes nothing.
+    pub fn renew(&self, settings: AuthSettings, jwks_url: Option<&str>) -> Result<(), String> {
+        let before = self.ring.load();
+        let jwks = match (jwks_url, &before.jwks) {
+            (Some(url), Some(jwks)) if jwks.is_at(url) => Some(Arc::clone(jwks)),
+            (url, _) => url.map(published).transpose()?,
+        };
+        self.ring.store(Arc::new(Ring::new(settings, jwks)?));
+        Ok(())
     }
 
     /// Fetches the published keys when they are due: at start, then at least every hour, and
     /// after a failure sooner. To be called every second or so.
     pub async fn tend(&self, now: Timestamp) {
-        if let Some(jwks) = &self.jwks {
+        if let Some(jwks) = &self.ring.load_full().jwks {
             jwks.tend(now).await;
         }
     }
@@ -139,11 +132,12 @@ impl Verifier {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<Arc<Caller>, Problem> {
-        let refused = match self.judge(headers, now) {
+        let ring = self.ring.load_full();
+        let refused = match ring.judge(headers, now) {
             Ok(caller) => return Ok(caller),
             Err(refused) => refused,
         };
-        let (Some(jwks), true) = (&self.jwks, refused.may_be_published) else {
+        let (Some(jwks), true) = (&ring.jwks, refused.may_be_published) else {
             return Err(refused.problem);
         };
         jwks.ask(now).await;
@@ -161,7 +155,48 @@ impl Verifier {
     /// Every error is `unauthenticated`; with a token at hand it carries
     /// `"error": "invalid_token"` (RFC 6750, 3.1).
     pub fn verify(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
-        self.judge(headers, now).map_err(|refused| refused.problem)
+        let ring = self.ring.load_full();
+        ring.judge(headers, now).map_err(|refused| refused.problem)
+    }
+}
+
+/// Keys that are published at a URL.
+fn published(url: &str) -> Result<Arc<Jwks>, String> {
+    Jwks::new(url).map_err(|law| format!("jwks_url: {law}"))
+}
+
+impl Ring {
+    fn new(settings: AuthSettings, jwks: Option<Arc<Jwks>>) -> Result<Self, String> {
+        let count = settings.hs256_secrets.len() + settings.public_keys.len();
+        let fewest = usize::from(jwks.is_none());
+        if !(fewest..=MAX_KEYS).contains(&count) {
+            return Err(format!(
+                "{count} keys to verify tokens with: give 1 to {MAX_KEYS}"
+            ));
+        }
+        let secrets = settings
+            .hs256_secrets
+            .iter()
+            .enumerate()
+            .map(|(index, secret)| {
+                hs256_key(secret).map_err(|law| format!("HS256 secret {}: {law}", index + 1))
+            });
+        let public_keys = settings.public_keys.iter().enumerate().map(|(index, pem)| {
+            public_key(pem).map_err(|law| format!("public key {}: {law}", index + 1))
+        });
+        Ok(Self {
+            keys: secrets.chain(public_keys).collect::<Result<_, _>>()?,
+            jwks,
+            names: ClaimNames {
+                tenant: settings.tenant_claim,
+                scope: settings.scope_claim,
+                default_scope: Scopes::parse(&settings.default_scope),
+            },
+            issuer: settings.issuer,
+            audience: settings.audience,
+            leeway: settings.leeway,
+            memory: Mutex::default(),
+        })
     }
 
     fn judge(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Refused> {

@@ -100,6 +100,11 @@ impl Jwks {
         }))
     }
 
+    /// Whether this is the URL it is fetched from.
+    pub(super) fn is_at(&self, url: &str) -> bool {
+        url.parse::<Uri>().is_ok_and(|uri| uri == self.uri)
+    }
+
     /// The keys as they were last fetched.
     pub(super) fn set(&self) -> arc_swap::Guard<Arc<KeySet>> {
         self.set.load()

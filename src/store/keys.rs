@@ -6,7 +6,7 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use aws_credential_types::Credentials;
-use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider};
+use aws_credential_types::provider::{ProvideCredentials, SharedCredentialsProvider, future};
 use aws_sdk_s3::config::{BehaviorVersion, Region};
 
 use super::{Key, StoreError};
@@ -32,8 +32,8 @@ pub(super) struct KeyPair {
 pub(super) struct Keys(ArcSwap<KeyPair>);
 
 impl Keys {
-    /// Keys that are held still.
-    pub(super) fn fixed(pair: KeyPair) -> Arc<Self> {
+    /// Keys that stay until they are exchanged.
+    pub(super) fn of(pair: KeyPair) -> Arc<Self> {
         Arc::new(Self(ArcSwap::from_pointee(pair)))
     }
 
@@ -41,24 +41,81 @@ impl Keys {
     pub(super) fn current(&self) -> Arc<KeyPair> {
         self.0.load_full()
     }
+
+    /// Signs with another pair from now on.
+    fn exchange(&self, pair: KeyPair) {
+        self.0.store(Arc::new(pair));
+    }
 }
 
-/// The keys for our signer, and the same as a provider for the SDK's clients.
-pub(super) async fn open(
-    key: &Key,
-    region: &str,
-) -> Result<(Arc<Keys>, SharedCredentialsProvider), StoreError> {
+/// Keys as the SDK's clients and our signer take them.
+#[derive(Clone, Debug)]
+pub(super) struct Opened {
+    pub(super) keys: Arc<Keys>,
+    pub(super) provider: SharedCredentialsProvider,
+    /// From the configuration, so that a new one can exchange them.
+    pub(super) is_static: bool,
+}
+
+impl Opened {
+    /// Goes on with what a new configuration says; false when that takes a restart.
+    pub(super) fn renew(&self, key: &Key) -> Result<bool, StoreError> {
+        match key {
+            Key::Static { .. } if self.is_static => {
+                self.keys.exchange(static_pair(key)?);
+                Ok(true)
+            }
+            Key::AwsChain => Ok(!self.is_static),
+            Key::Static { .. } => Ok(false),
+        }
+    }
+}
+
+/// Hands the SDK's clients the pair that is in use.
+#[derive(Debug)]
+struct Held(Arc<Keys>);
+
+impl ProvideCredentials for Held {
+    fn provide_credentials<'a>(&'a self) -> future::ProvideCredentials<'a>
+    where
+        Self: 'a,
+    {
+        let pair = self.0.current();
+        let secret = pair.secret_key.expose_str().unwrap_or_default();
+        let credentials = Credentials::new(&pair.access_key, secret, None, None, "putgate.toml");
+        future::ProvideCredentials::ready(Ok(credentials))
+    }
+}
+
+fn static_pair(key: &Key) -> Result<KeyPair, StoreError> {
     match key {
         Key::Static {
             access_key,
             secret_key,
         } => {
-            let text = secret_key
-                .expose_str()
-                .ok_or_else(|| StoreError::Settings("the secret key is not UTF-8".into()))?;
-            let credentials = Credentials::new(access_key, text, None, None, "putgate.toml");
-            let keys = Keys::fixed(pair(&credentials));
-            Ok((keys, SharedCredentialsProvider::new(credentials)))
+            let text = secret_key.expose_str();
+            text.ok_or_else(|| StoreError::Settings("the secret key is not UTF-8".into()))?;
+            Ok(KeyPair {
+                access_key: access_key.clone(),
+                secret_key: secret_key.clone(),
+                session_token: None,
+                expires_at: None,
+            })
+        }
+        Key::AwsChain => Err(StoreError::Settings("the key is not written down".into())),
+    }
+}
+
+/// The keys for our signer, and the same as a provider for the SDK's clients.
+pub(super) async fn open(key: &Key, region: &str) -> Result<Opened, StoreError> {
+    match key {
+        Key::Static { .. } => {
+            let keys = Keys::of(static_pair(key)?);
+            Ok(Opened {
+                provider: SharedCredentialsProvider::new(Held(Arc::clone(&keys))),
+                keys,
+                is_static: true,
+            })
         }
         Key::AwsChain => {
             // Only the credentials are taken from the environment; region and endpoint are ours.
@@ -71,11 +128,15 @@ pub(super) async fn open(
             })?;
             let first = load(&provider).await?;
             let expires = first.expires_at.is_some();
-            let keys = Keys::fixed(first);
+            let keys = Keys::of(first);
             if expires {
                 tokio::spawn(refresh(Arc::downgrade(&keys), provider.clone()));
             }
-            Ok((keys, provider))
+            Ok(Opened {
+                keys,
+                provider,
+                is_static: false,
+            })
         }
     }
 }
@@ -116,7 +177,7 @@ async fn refresh(keys: Weak<Keys>, provider: SharedCredentialsProvider) {
         let fresh = load(&provider).await;
         let Some(keys) = keys.upgrade() else { return };
         match fresh {
-            Ok(pair) => keys.0.store(Arc::new(pair)),
+            Ok(pair) => keys.exchange(pair),
             Err(error) => tracing::warn!(%error, "storage credentials were not refreshed"),
         }
     }

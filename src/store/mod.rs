@@ -9,6 +9,7 @@
 //! times; whatever could take effect twice is sent once.
 
 mod error;
+mod examine;
 mod keys;
 mod list;
 mod multipart;
@@ -27,7 +28,7 @@ use aws_sdk_s3::Client;
 use aws_sdk_s3::config::retry::RetryConfig;
 use aws_sdk_s3::config::timeout::TimeoutConfig;
 use aws_sdk_s3::config::{
-    BehaviorVersion, Region, RequestChecksumCalculation, ResponseChecksumValidation,
+    BehaviorVersion, IdentityCache, Region, RequestChecksumCalculation, ResponseChecksumValidation,
     StalledStreamProtectionConfig,
 };
 use aws_smithy_http_client::tls;
@@ -37,12 +38,13 @@ use crate::domain::time::{Seconds, Timestamp};
 use sign::{DownloadSigner, Endpoint, UploadSigner};
 
 pub use error::StoreError;
+pub use examine::{BucketLook, Deed, Forgets};
 pub use list::{Object, Page};
 pub use multipart::Part;
 pub use promote::{Promotion, SINGLE_COPY_MAX};
 pub use read::Peek;
 pub use setup::{CORS_MAX_AGE, LIFECYCLE_RULE, Outcome};
-pub use sign::Presigned;
+pub use sign::{Form, Presigned};
 
 /// Where the store is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -131,12 +133,18 @@ struct Inner {
     once: Client,
     /// For copies and completions: one attempt, and a long one.
     slow: Client,
+    /// Speaks with the key that browser URLs are signed with, to see how little it may do.
+    uploader: Client,
     staging_bucket: String,
     files_bucket: String,
     region: String,
     is_aws: bool,
     uploads: UploadSigner,
     downloads: DownloadSigner,
+    /// The server's own keys.
+    server: keys::Opened,
+    /// Those that browser URLs are signed with; `None`: the server's.
+    upload: Option<keys::Opened>,
     /// Signs as `uploads` does, for the endpoint that this server reaches.
     probes: UploadSigner,
 }
@@ -165,11 +173,12 @@ impl Store {
         let public = or(&settings.public_endpoint, &endpoint)?;
         let download = or(&settings.download_endpoint, &public)?;
 
-        let (server_keys, provider) = keys::open(&settings.server_key, &settings.region).await?;
-        let upload_keys = match &settings.upload_key {
-            Some(key) => keys::open(key, &settings.region).await?.0,
-            None => server_keys.clone(),
+        let server = keys::open(&settings.server_key, &settings.region).await?;
+        let upload = match &settings.upload_key {
+            Some(key) => Some(keys::open(key, &settings.region).await?),
+            None => None,
         };
+        let uploading = upload.as_ref().unwrap_or(&server);
 
         let http = aws_smithy_http_client::Builder::new()
             .tls_provider(tls::Provider::Rustls(
@@ -179,7 +188,7 @@ impl Store {
         let base = aws_sdk_s3::Config::builder()
             .behavior_version(BehaviorVersion::v2026_01_12())
             .http_client(http)
-            .credentials_provider(provider)
+            .credentials_provider(server.provider.clone())
             .region(Region::new(settings.region.clone()))
             .endpoint_url(endpoint.url())
             .force_path_style(settings.path_style)
@@ -191,24 +200,67 @@ impl Store {
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts(PATIENCE.attempt))
             .build();
+        // Written keys are at hand, and may be exchanged at any time.
+        let base = if server.is_static {
+            base.to_builder()
+                .identity_cache(IdentityCache::no_cache())
+                .build()
+        } else {
+            base
+        };
         let once = base.to_builder().retry_config(RetryConfig::disabled());
         let slow = once.clone().timeout_config(timeouts(PATIENCE.copy));
+        let uploader = once
+            .clone()
+            .credentials_provider(uploading.provider.clone());
 
         let (path_style, region) = (settings.path_style, &settings.region);
         let staging = &settings.staging_bucket;
         let files = &settings.files_bucket;
         Ok(Self(Arc::new(Inner {
-            uploads: UploadSigner::new(&public, staging, path_style, region, upload_keys.clone()),
-            probes: UploadSigner::new(&endpoint, staging, path_style, region, upload_keys),
-            downloads: DownloadSigner::new(&download, files, path_style, region, server_keys),
+            uploads: UploadSigner::new(
+                &public,
+                staging,
+                path_style,
+                region,
+                uploading.keys.clone(),
+            ),
+            probes: UploadSigner::new(
+                &endpoint,
+                staging,
+                path_style,
+                region,
+                uploading.keys.clone(),
+            ),
+            downloads: DownloadSigner::new(
+                &download,
+                files,
+                path_style,
+                region,
+                server.keys.clone(),
+            ),
             client: Client::from_conf(base),
             once: Client::from_conf(once.build()),
             slow: Client::from_conf(slow.build()),
+            uploader: Client::from_conf(uploader.build()),
             staging_bucket: settings.staging_bucket,
             files_bucket: settings.files_bucket,
             is_aws: settings.endpoint.is_none(),
             region: settings.region,
+            server,
+            upload,
         })))
+    }
+
+    /// Goes on with the keys of a new configuration, for its own calls and for the next URL it
+    /// signs; false when it takes a restart to go from one kind of key to another.
+    pub fn renew(&self, server: &Key, upload: Option<&Key>) -> Result<bool, StoreError> {
+        let upload = match (&self.0.upload, upload) {
+            (Some(opened), Some(key)) => opened.renew(key)?,
+            (None, None) => true,
+            _ => false,
+        };
+        Ok(self.0.server.renew(server)? && upload)
     }
 
     /// Signs one PUT of exactly `size` bytes to staging, and with `sha256` (base64 of 32 bytes)
@@ -237,6 +289,17 @@ impl Store {
         self.0
             .uploads
             .part(staging_key, upload_id, number, size, ttl, now)
+    }
+
+    /// Signs a form (a POST policy) for one file of 1 to `max_size` bytes to staging. No network.
+    pub fn presign_form(
+        &self,
+        staging_key: &str,
+        max_size: u64,
+        ttl: Seconds,
+        now: Timestamp,
+    ) -> Result<Form, StoreError> {
+        self.0.uploads.form(staging_key, max_size, ttl, now)
     }
 
     /// Signs one GET of a file, answered with this `Content-Disposition` and `Content-Type`.

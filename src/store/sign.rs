@@ -10,8 +10,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use super::StoreError;
@@ -39,6 +42,28 @@ pub struct Presigned {
     pub headers: Vec<(String, String)>,
     /// How long it works, in seconds: what was asked for, or what the credentials have left.
     pub expires_in: u32,
+}
+
+/// A form that uploads one file: `multipart/form-data` with these fields and, last, `file`.
+/// See "POST Policy" in the S3 API reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// Where to post it.
+    pub url: SignedUrl,
+    /// Its fields, the signature among them: whoever has them may upload.
+    pub fields: FormFields,
+}
+
+/// Names and values. `Debug` shows the names alone.
+#[derive(Clone, PartialEq, Eq)]
+pub struct FormFields(pub Vec<(&'static str, String)>);
+
+impl fmt::Debug for FormFields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list()
+            .entries(self.0.iter().map(|(name, _)| name))
+            .finish()
+    }
 }
 
 /// Scheme and authority of a store, as its clients address it.
@@ -116,6 +141,7 @@ struct Signer {
     scheme: &'static str,
     host: String,
     prefix: String,
+    bucket: String,
     region: String,
     keys: Arc<Keys>,
     day: ArcSwapOption<DayKey>,
@@ -132,6 +158,21 @@ struct DayKey {
     /// `X-Amz-Security-Token`, encoded.
     session_token: Option<String>,
     mac: Hmac<Sha256>,
+}
+
+impl DayKey {
+    /// How long a signature of `now` may work, in seconds: never longer than its key.
+    fn life(&self, asked: Seconds, now: Timestamp) -> Result<u32, StoreError> {
+        let ends = self.pair.expires_at;
+        let left = ends.map_or(i64::MAX, |at| now.seconds_until(at));
+        if left < 1 {
+            return Err(StoreError::Unavailable(
+                "the storage credentials have expired".into(),
+            ));
+        }
+        let asked = asked.0.clamp(1, SEVEN_DAYS.0);
+        Ok(u32::try_from(left).map_or(asked, |left| left.min(asked)))
+    }
 }
 
 /// What a signature covers, besides method-independent parameters and `host`.
@@ -157,6 +198,7 @@ impl Signer {
             scheme: endpoint.scheme,
             host,
             prefix,
+            bucket: bucket.to_owned(),
             region: region.to_owned(),
             keys,
             day: ArcSwapOption::empty(),
@@ -208,17 +250,7 @@ impl Signer {
         now: Timestamp,
     ) -> Result<Presigned, StoreError> {
         let key = self.day_key(now);
-        let left = key
-            .pair
-            .expires_at
-            .map_or(i64::MAX, |at| now.seconds_until(at));
-        if left < 1 {
-            return Err(StoreError::Unavailable(
-                "the storage credentials have expired".into(),
-            ));
-        }
-        let asked = expires.0.clamp(1, SEVEN_DAYS.0);
-        let expires_in = u32::try_from(left).map_or(asked, |left| left.min(asked));
+        let expires_in = key.life(expires, now)?;
 
         let moment = amz_date(now);
         let signed_headers = match (request.content_length, request.sha256) {
@@ -398,7 +430,59 @@ impl UploadSigner {
     }
 }
 
+impl UploadSigner {
+    /// A form for one file of 1 to `max_size` bytes under this key.
+    pub(super) fn form(
+        &self,
+        key: &str,
+        max_size: u64,
+        expires: Seconds,
+        now: Timestamp,
+    ) -> Result<Form, StoreError> {
+        let signer = &self.0;
+        let day = signer.day_key(now);
+        let ends = now.plus(Seconds(day.life(expires, now)?));
+        let credential = format!("{}/{}", day.pair.access_key, day.scope);
+        let mut fields = vec![
+            ("key", key.to_owned()),
+            ("x-amz-algorithm", "AWS4-HMAC-SHA256".to_owned()),
+            ("x-amz-credential", credential),
+            ("x-amz-date", amz_date(now)),
+        ];
+        if let Some(token) = day.pair.session_token.as_ref().and_then(|t| t.expose_str()) {
+            fields.push(("x-amz-security-token", token.to_owned()));
+        }
+        let mut conditions: Vec<Value> = fields
+            .iter()
+            .map(|(name, value)| json!({*name: value}))
+            .collect();
+        conditions.push(json!({"bucket": signer.bucket}));
+        conditions.push(json!(["content-length-range", 1, max_size]));
+        let policy = json!({"expiration": Timestamp::from_millis(ends.seconds() * 1000), "conditions": conditions});
+        let policy = STANDARD.encode(policy.to_string());
+        let signature = day.mac.clone().chain_update(&policy).finalize();
+        fields.push(("policy", policy));
+        fields.push(("x-amz-signature", hex::encode(signature.into_bytes())));
+        let (scheme, host) = (signer.scheme, &signer.host);
+        let path = Some(signer.prefix.as_str()).filter(|prefix| !prefix.is_empty());
+        Ok(Form {
+            url: SignedUrl::new(format!("{scheme}://{host}{}", path.unwrap_or("/"))),
+            fields: FormFields(fields),
+        })
+    }
+
+    /// When the key in use ends.
+    pub(super) fn keys_end(&self) -> Option<Timestamp> {
+        self.0.keys.current().expires_at
+    }
+}
+
 impl DownloadSigner {
+    /// When the key in use ends.
+    pub(super) fn keys_end(&self) -> Option<Timestamp> {
+        self.0.keys.current().expires_at
+    }
+
     /// `endpoint` is the one that serves downloads.
     pub(super) fn new(
         endpoint: &Endpoint,

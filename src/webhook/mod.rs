@@ -15,6 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER, USER_AGENT};
 use http::{HeaderMap, Request, Uri};
@@ -63,7 +64,7 @@ pub struct Settings {
 /// Where events go.
 pub struct Receiver {
     url: Uri,
-    secrets: Vec<Secret>,
+    secrets: ArcSwap<Vec<Secret>>,
     patience: Duration,
     client: Client<HttpsConnector<Connector>, Full<Bytes>>,
 }
@@ -72,7 +73,7 @@ impl fmt::Debug for Receiver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Receiver")
             .field("host", &self.url.host())
-            .field("secrets", &self.secrets.len())
+            .field("secrets", &self.secrets.load().len())
             .finish_non_exhaustive()
     }
 }
@@ -108,10 +109,15 @@ impl Receiver {
             );
         Ok(Arc::new(Self {
             url,
-            secrets,
+            secrets: ArcSwap::from_pointee(secrets),
             patience,
             client,
         }))
+    }
+
+    /// Signs with these secrets from the next try on, each of them.
+    pub fn sign_with(&self, secrets: Vec<Secret>) {
+        self.secrets.store(Arc::new(secrets));
     }
 
     /// One try: sends an event, `now` being the moment it is signed for.
@@ -143,7 +149,7 @@ impl Receiver {
     ) -> Result<Request<Full<Bytes>>, http::Error> {
         let id = id.to_string();
         let mut signature = HeaderValue::try_from(sign::signature(
-            &self.secrets,
+            &self.secrets.load(),
             &id,
             now.seconds(),
             body.as_bytes(),

@@ -51,6 +51,40 @@ pub fn putgate_in<S: AsRef<std::ffi::OsStr>>(env: &[(&str, &str)], args: &[S]) -
     }
 }
 
+/// Runs a command of the binary on a site whose files it may only read: as somebody else,
+/// when root runs the tests, whom no permission keeps out.
+#[track_caller]
+pub fn as_a_reader(site: &Site, args: &[&str]) -> Said {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    let dir = site.dir.path();
+    let files = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let files: Vec<PathBuf> = files.filter(|path| path.is_file()).collect();
+    let set = |path: &Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for file in &files {
+        set(file, 0o444);
+    }
+    set(dir, 0o555);
+    let mut all: Vec<std::ffi::OsString> = vec!["--config".into(), site.config().into()];
+    all.extend(args.iter().map(Into::into));
+    let mut command = command(&all);
+    if dir.metadata().unwrap().uid() == 0 {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = block_in_place(|| command.output()).unwrap();
+    set(dir, 0o755);
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 fn command<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_putgate"));
     command.args(args).env_clear().stdin(Stdio::null());

@@ -80,6 +80,11 @@ impl Services {
         Site::with(dir, storage, database)
     }
 
+    /// What the stage calls the store.
+    pub fn name(&self) -> &str {
+        self.store["name"].as_str().unwrap()
+    }
+
     fn pair(&self, name: &str) -> [&str; 2] {
         [0, 1].map(|i| self.store[name][i].as_str().unwrap())
     }

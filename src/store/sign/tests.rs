@@ -15,7 +15,7 @@ const KEY: &str = "018fae1c-7d3a-7cc1-9d5e-0123456789ab";
 const SUM: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
 fn keys(session_token: Option<&str>, expires_at: Option<Timestamp>) -> Arc<Keys> {
-    Keys::fixed(KeyPair {
+    Keys::of(KeyPair {
         access_key: "AKIAIOSFODNN7EXAMPLE".into(),
         secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),
         session_token: session_token.map(Secret::new),

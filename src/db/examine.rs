@@ -1,0 +1,79 @@
+//! What `putgate doctor` asks of a database, beside whoever serves it.
+
+use super::open::{Source, options, schema};
+use super::sql::{Conn, Kind, sql};
+use super::time::Time;
+use super::{DbError, Place, Settings, postgres};
+use crate::domain::time::Timestamp;
+
+/// A database that can be opened.
+#[derive(Clone, Debug)]
+pub struct Examined {
+    /// What it is and where, without a password.
+    pub name: String,
+    /// The schema that is there; 0: none.
+    pub schema: i64,
+    /// The schema of this release, which runs on the next one too.
+    pub wanted: i64,
+    /// Whether a row could be written (it was taken back), or why not; not tried on another
+    /// schema.
+    pub writes: Result<(), DbError>,
+    /// A server's own clock, at the moment of the answer.
+    pub clock: Option<Timestamp>,
+}
+
+/// Opens the database, looks at it, and leaves it as it was.
+pub async fn examine(settings: &Settings) -> Result<Examined, DbError> {
+    let (name, mut conn, clock) = match &settings.place {
+        Place::Sqlite { path, synchronous } => {
+            let name = format!("SQLite, {}", path.display());
+            if !path.exists() {
+                return Err(DbError::Refused(format!("{name}: there is no such file")));
+            }
+            let options = options(path, *synchronous).create_if_missing(false);
+            let opened = Source::Sqlite(Box::new(options)).connect().await;
+            let conn = opened.map_err(|why| DbError::Refused(format!("{name}: {why}")))?;
+            (name, conn, None)
+        }
+        Place::Postgres { url } => {
+            let options = postgres::options(url)?;
+            let mut first = postgres::first(&options).await?;
+            let time = Time::of_server();
+            postgres::set_clock(&time, &mut first).await?;
+            let name = format!(
+                "PostgreSQL, {}:{}/{}",
+                options.get_host(),
+                options.get_port(),
+                options.get_database().unwrap_or("the default database"),
+            );
+            (name, Conn::Postgres(Box::new(first)), Some(time.now()))
+        }
+    };
+    let (found, wanted) = schema(&mut conn).await?;
+    let writes = if (wanted..=wanted + 1).contains(&found) {
+        write_and_take_back(&mut conn).await
+    } else {
+        Ok(())
+    };
+    conn.close().await;
+    Ok(Examined {
+        name,
+        schema: found,
+        wanted,
+        writes,
+        clock,
+    })
+}
+
+async fn write_and_take_back(conn: &mut Conn) -> Result<(), DbError> {
+    let begin = match conn.kind() {
+        // It waits here for its turn, as every writer does.
+        Kind::Sqlite => "BEGIN IMMEDIATE",
+        Kind::Postgres => "BEGIN",
+    };
+    conn.run(sql(begin)).await?;
+    let row = sql("INSERT INTO marks (name, value, updated_at) VALUES ('doctor', '', 0)");
+    let written = conn.run(row).await;
+    conn.run(sql("ROLLBACK")).await?;
+    written.map(|_| ())
+}
