@@ -897,6 +897,127 @@ function report(target, upload) {
   target.dispatchEvent(new CustomEvent("putgate:upload:progress", { bubbles: true, composed: true, detail }));
 }
 
+// src/ui/intake.ts
+var Intake = class {
+  constructor(target, host) {
+    this.target = target;
+    this.host = host;
+  }
+  target;
+  host;
+  views = /* @__PURE__ */ new Map();
+  /** Null until the slot is known. */
+  queue = null;
+  slot = null;
+  /** Given before the slot was known. */
+  #early = [];
+  #place = [];
+  #opening = null;
+  /** In the order they were given. */
+  get uploads() {
+    return [...this.views.keys()];
+  }
+  /** The committed files, oldest first. */
+  get files() {
+    return this.uploads.flatMap(({ result }) => result ?? []);
+  }
+  /** Whether more files may yet be committed. */
+  get coming() {
+    return this.#early.length > 0 || this.uploads.some(({ ended }) => !ended);
+  }
+  /** Asks for the slot, and uploads to it; where it does so already, it goes on. */
+  open(client, name, ref) {
+    const place = [client, name, ref];
+    if (this.#opening && place.every((part, i) => part === this.#place[i])) return;
+    this.close();
+    this.#place = place;
+    const opening = this.#opening = client.slot(name, ref).then(
+      (slot) => {
+        if (opening === this.#opening) this.#begin(client, slot, ref);
+      },
+      (error) => {
+        if (opening !== this.#opening) return;
+        this.#opening = null;
+        this.host.trouble(error);
+      }
+    );
+  }
+  /** Drops every upload; what was given too early is kept for the next slot. */
+  close() {
+    for (const upload of this.uploads) this.drop(upload);
+    this.#opening = this.queue = this.slot = null;
+    this.host.changed(null);
+  }
+  /** Drops everything. */
+  clear() {
+    this.#early = [];
+    for (const upload of this.uploads) this.drop(upload);
+    this.host.changed(null);
+  }
+  /** Uploads files, as soon as it is known where to. A slot for one takes the last of several, as a dialog would have. */
+  add(files) {
+    const given = [...files];
+    if (this.target.disabled || given.length === 0) return [];
+    const single = this.slot?.max_entries === 1;
+    if (single) {
+      for (const upload of this.uploads) if (!upload.result) this.drop(upload);
+    }
+    const added = this.queue?.add(single ? given.slice(-1) : given) ?? [];
+    if (!this.queue) this.#early.push(...given);
+    for (const upload of added) this.#show(upload);
+    this.host.changed(null);
+    return added;
+  }
+  drop(upload) {
+    this.views.get(upload)?.remove();
+    this.views.delete(upload);
+    this.queue?.remove(upload);
+  }
+  /** What a submission has to wait for: whether all went well. */
+  pending() {
+    return this.coming ? this.#outcome() : null;
+  }
+  async #outcome() {
+    await this.#opening;
+    this.queue?.start();
+    await Promise.allSettled(this.uploads.map(({ done }) => done));
+    return this.#early.length === 0 && this.uploads.every(({ state }) => state === "committed" || state === "cancelled");
+  }
+  #begin(client, slot, ref) {
+    const asked = this.host.auto();
+    const autoStart = asked ? asked !== "false" : slot.auto_upload;
+    this.slot = slot;
+    this.queue = client.queue({ slot: slot.name, autoStart, ...ref === void 0 ? {} : { ref } });
+    this.host.ready(slot);
+    this.target.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, composed: true, detail: slot }));
+    this.add(this.#early.splice(0));
+  }
+  #show(upload) {
+    this.views.set(upload, this.host.show(upload));
+    const update = () => {
+      this.views.get(upload)?.update();
+      report(this.target, upload);
+    };
+    upload.addEventListener("progress", () => {
+      update();
+      this.host.moved();
+    });
+    upload.addEventListener("state", () => {
+      if (upload.result) this.#makeRoom();
+      this.host.changed(upload);
+      update();
+    });
+    update();
+  }
+  /** In a slot that replaces, the broker has just retired the oldest; so does the list. */
+  #makeRoom() {
+    const { max_entries = 0, on_full } = this.slot ?? {};
+    if (on_full !== "replace" && max_entries !== 1) return;
+    const committed = this.uploads.filter(({ result }) => result);
+    for (const upload of committed.slice(0, Math.max(0, committed.length - max_entries))) this.drop(upload);
+  }
+};
+
 // src/ui/strings.ts
 var english = {
   choose: "Choose a file",
@@ -1939,77 +2060,64 @@ var Field = class {
     input.removeAttribute("name");
     this.#hidden.hidden = true;
     input.after(this.#hidden);
-    const onChange = () => {
-      if (this.queue === null) return;
-      this.add([...input.files ?? []]);
+    this.#intake = new Intake(input, {
+      show: (upload) => this.#show(upload),
+      changed: () => this.#changed(),
+      moved: () => this.#showTotal(),
+      auto: () => input.dataset["putgateAutoUpload"] ?? input.dataset["putgateUploadAutoUpload"],
+      ready: (slot) => {
+        if (slot.accept.length > 0) input.accept = acceptOf(slot);
+        input.multiple = slot.max_entries > 1;
+      },
+      trouble: (error) => this.#trouble(error)
+    });
+    const take = () => {
+      this.#intake.add(input.files ?? []);
       input.value = "";
     };
-    input.addEventListener("change", onChange);
-    this.#undo.push(() => input.removeEventListener("change", onChange));
+    input.addEventListener("change", take);
+    this.#undo.push(() => input.removeEventListener("change", take));
     for (const zone of this.#marked("drop")) {
       const over = (hovering) => zone.classList.toggle("upload-dragover", hovering);
-      this.#undo.push(takeFiles(zone, (files) => this.add(files), over));
+      this.#undo.push(takeFiles(zone, (files) => this.#intake.add(files), over));
     }
     if (input.form !== null) {
-      const holding = new Holding(input.form, () => this.#pending(), () => void 0);
-      const onReset = () => this.#clear();
+      const holding = new Holding(input.form, () => this.#intake.pending(), () => void 0);
+      const onReset = () => this.#intake.clear();
       const { form } = input;
       form.addEventListener("reset", onReset);
       this.#undo.push(() => holding.release(), () => form.removeEventListener("reset", onReset));
     }
-    this.#showTotal();
-    void this.#begin(client);
+    this.#changed();
+    take();
+    try {
+      this.#intake.open(client ?? clientOf(input), input.dataset["putgateUpload"] ?? "", input.dataset["putgateRef"]);
+    } catch (error) {
+      this.#trouble(error);
+    }
   }
   input;
-  queue = null;
-  #slot = null;
+  #intake;
   #say;
   #name;
   #undo = [];
-  #previews = /* @__PURE__ */ new Map();
   #hidden = document.createElement("span");
   #required;
-  add(files) {
-    const queue = this.queue;
-    if (queue === null || this.input.disabled || files.length === 0) return;
-    const single = this.#slot?.max_entries === 1;
-    if (single) {
-      for (const upload of this.#previews.keys()) if (upload.result === null) this.#drop(upload);
-    }
-    for (const upload of queue.add(single ? files.slice(-1) : files)) this.#show(upload);
-    this.#fields();
-    this.#showTotal();
+  get queue() {
+    return this.#intake.queue;
   }
   release() {
     for (const undo of this.#undo.splice(0)) undo();
-    this.#clear();
+    this.#intake.close();
     this.#hidden.remove();
     if (this.#name !== "") this.input.name = this.#name;
     this.input.required = this.#required;
     bound.delete(this.input);
   }
-  async #begin(given) {
-    const { input } = this;
-    const slotName = input.dataset["putgateUpload"] ?? "";
-    const ref = input.dataset["putgateRef"];
-    try {
-      const client = given ?? clientOf(input);
-      const slot = await client.slot(slotName, ref);
-      this.#slot = slot;
-      if (slot.accept.length > 0) input.accept = acceptOf(slot);
-      input.multiple = slot.max_entries > 1;
-      const auto = input.dataset["putgateAutoUpload"] ?? input.dataset["putgateUploadAutoUpload"];
-      const autoStart = auto === void 0 ? slot.auto_upload : auto !== "false";
-      this.queue = client.queue({ slot: slot.name, autoStart, ...ref === void 0 ? {} : { ref } });
-      this.queue.addEventListener("progress", () => this.#showTotal());
-      input.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, detail: slot }));
-      this.add([...input.files ?? []]);
-      input.value = "";
-    } catch (error) {
-      const words = error instanceof PutgateError ? problem(error, this.#say) : String(error);
-      for (const zone of this.#marked("preview")) zone.replaceChildren(alert(words));
-      input.dispatchEvent(new CustomEvent("putgate:upload:error", { bubbles: true, detail: error }));
-    }
+  #trouble(error) {
+    const words = error instanceof PutgateError ? problem(error, this.#say) : String(error);
+    for (const zone of this.#marked("preview")) zone.replaceChildren(alert(words));
+    this.input.dispatchEvent(new CustomEvent("putgate:upload:error", { bubbles: true, detail: error }));
   }
   /** The elements that are marked for this input's slot. */
   #marked(part) {
@@ -2019,34 +2127,19 @@ var Field = class {
     const inForm = [...scope.querySelectorAll(selector)];
     return inForm.length > 0 ? inForm : [...document.querySelectorAll(selector)];
   }
-  #pending() {
-    const under = [...this.#previews.keys()].filter((upload) => !upload.ended);
-    if (under.length === 0) return null;
-    this.queue?.start();
-    return Promise.allSettled(under.map((upload) => upload.done)).then(
-      () => [...this.#previews.keys()].every(({ state }) => state === "committed" || state === "cancelled")
-    );
-  }
   #show(upload) {
-    if (this.#previews.has(upload)) return;
     const cards = this.#marked("preview").map((zone) => {
       const card = this.#card(upload);
       zone.append(card);
       return card;
     });
-    this.#previews.set(upload, cards);
-    const update = () => {
-      for (const card of cards) paint(card, upload, this.#say);
-      report(this.input, upload);
-      this.#showTotal();
+    return {
+      update: () => cards.forEach((card) => paint(card, upload, this.#say)),
+      remove: () => cards.forEach((card) => {
+        URL.revokeObjectURL(card.querySelector("img")?.src ?? "");
+        card.remove();
+      })
     };
-    upload.addEventListener("progress", update);
-    upload.addEventListener("state", () => {
-      if (upload.state === "committed") this.#makeRoom();
-      this.#fields();
-      update();
-    });
-    update();
   }
   #card(upload) {
     const card = element("div", "upload-preview");
@@ -2064,40 +2157,20 @@ var Field = class {
     cancel2.type = "button";
     cancel2.setAttribute("aria-label", fill(this.#say.actionOf, { action: this.#say.cancel, name: upload.name }));
     cancel2.addEventListener("click", () => {
-      if (upload.ended) this.#drop(upload);
-      else upload.cancel();
+      if (!upload.ended) return upload.cancel();
+      this.#intake.drop(upload);
+      this.#changed();
     });
     const words = element("span", "upload-preview-status");
     words.setAttribute("role", "status");
     card.append(name, words, cancel2);
-    paint(card, upload, this.#say);
     return card;
   }
-  #drop(upload) {
-    for (const card of this.#previews.get(upload) ?? []) {
-      const source = card.querySelector("img")?.src;
-      if (source !== void 0) URL.revokeObjectURL(source);
-      card.remove();
-    }
-    this.#previews.delete(upload);
-    this.queue?.remove(upload);
-    this.#fields();
-    this.#showTotal();
-  }
-  #clear() {
-    for (const upload of [...this.#previews.keys()]) this.#drop(upload);
-  }
-  #makeRoom() {
-    const most = this.#slot?.max_entries ?? Infinity;
-    const committed = [...this.#previews.keys()].filter(({ state }) => state === "committed");
-    for (const upload of committed.slice(0, Math.max(0, committed.length - most))) this.#drop(upload);
-  }
-  #fields() {
-    const some = [...this.#previews.keys()].some((upload) => !upload.ended || upload.result !== null);
-    this.input.required = this.#required && !some;
-    const ids = [...this.#previews.keys()].flatMap(({ result }) => result === null ? [] : [result.id]);
+  #changed() {
+    const { files, coming } = this.#intake;
+    this.input.required = this.#required && files.length === 0 && !coming;
     this.#hidden.replaceChildren(
-      ...(this.#name === "" ? [] : ids).map((id) => {
+      ...(this.#name === "" ? [] : files).map(({ id }) => {
         const field = document.createElement("input");
         field.type = "hidden";
         field.name = this.#name;
@@ -2105,9 +2178,10 @@ var Field = class {
         return field;
       })
     );
+    this.#showTotal();
   }
   #showTotal() {
-    const percent = this.queue?.progress.percent ?? 0;
+    const percent = this.#intake.queue?.progress.percent ?? 0;
     for (const place of this.#marked("progress")) {
       if (place instanceof HTMLProgressElement) {
         place.max = 100;
@@ -2259,16 +2333,19 @@ var PutgateUpload = class extends Element {
   #list = make("ul", "list");
   #live = make("p", "unseen");
   #totalBar = new Bar("");
-  #rows = /* @__PURE__ */ new Map();
+  #intake = new Intake(this, {
+    show: (upload) => this.#newRow(upload),
+    changed: (upload) => this.#changed(upload),
+    moved: () => this.#showTotal(),
+    auto: () => this.getAttribute("auto-upload"),
+    ready: (slot) => this.#ready(slot),
+    trouble: (error) => this.#inTrouble(error)
+  });
   #own = null;
   #client = null;
-  #queue = null;
-  #slot = null;
   #strings = strings();
   #holding = null;
   #undo = null;
-  /** Counts connections, so that what an earlier one asked for is dropped. */
-  #turn = 0;
   #ids = "";
   constructor() {
     super();
@@ -2284,7 +2361,10 @@ var PutgateUpload = class extends Element {
     this.#live.setAttribute("role", "status");
     this.#zone.append(this.#input, this.#label, this.#hint, this.#rules);
     this.#root.append(this.#zone, this.#trouble, this.#total, this.#list, this.#live);
-    this.#input.addEventListener("change", () => this.#take());
+    this.#input.addEventListener("change", () => {
+      this.add(this.#input.files ?? []);
+      this.#input.value = "";
+    });
     this.#start.addEventListener("click", () => this.start());
   }
   /** The client, for pages that make their own. */
@@ -2301,16 +2381,15 @@ var PutgateUpload = class extends Element {
   }
   set strings(own) {
     this.#strings = strings(own);
-    for (const [upload, row] of this.#rows) {
+    for (const [upload, row] of this.#intake.views) {
       row.remove();
-      this.#rows.set(upload, this.#newRow(upload));
+      this.#intake.views.set(upload, this.#newRow(upload));
     }
-    this.#list.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
     this.#words();
   }
   /** The committed files, oldest first. */
   get files() {
-    return [...this.#rows.keys()].flatMap(({ result }) => result === null ? [] : [result]);
+    return this.#intake.files;
   }
   /** Their ids. */
   get value() {
@@ -2318,7 +2397,7 @@ var PutgateUpload = class extends Element {
   }
   /** The uploads, in the order they were chosen. */
   get uploads() {
-    return [...this.#rows.keys()];
+    return this.#intake.uploads;
   }
   get form() {
     return this.#internals.form;
@@ -2359,36 +2438,13 @@ var PutgateUpload = class extends Element {
   reportValidity() {
     return this.#internals.reportValidity();
   }
-  /** Uploads files as if they had been chosen. */
+  /** Uploads files as if they had been chosen. Answers none while the slot is not known; they are kept until then. */
   add(files) {
-    const queue = this.#queue;
-    let given = [...files];
-    if (queue === null || this.disabled || given.length === 0) return [];
-    if (this.#slot?.max_entries === 1) {
-      given = given.slice(-1);
-      for (const [upload, row] of this.#rows) {
-        if (upload.result === null) this.#drop(upload, row);
-      }
-    }
-    const added = queue.add(given);
-    for (const upload of added) {
-      if (this.#rows.has(upload)) continue;
-      const row = this.#newRow(upload);
-      this.#rows.set(upload, row);
-      this.#list.append(row.element);
-    }
-    this.#changed();
-    return added;
-  }
-  /** What is chosen before the slot is known stays chosen until then. */
-  #take() {
-    if (this.#queue === null) return;
-    this.add(this.#input.files ?? []);
-    this.#input.value = "";
+    return this.#intake.add(files);
   }
   /** Begins what waits for it. */
   start() {
-    this.#queue?.start();
+    this.#intake.queue?.start();
   }
   connectedCallback() {
     sheet ??= new CSSStyleSheet();
@@ -2408,21 +2464,18 @@ var PutgateUpload = class extends Element {
   disconnectedCallback() {
     this.#undo?.();
     this.#undo = null;
-    this.#turn += 1;
     queueMicrotask(() => {
       if (this.isConnected) return;
-      this.#clear();
-      this.#queue = null;
+      this.#intake.close();
       this.#client = null;
     });
   }
   attributeChangedCallback(name, before, after) {
     if (before === after) return;
     if (name === "disabled") this.formDisabledCallback(after !== null);
-    else if (name === "required") this.#changed();
-    else if (name === "one-by-one") {
-      if (this.#queue !== null) this.#queue.oneByOne = after !== null;
-    } else this.#connect();
+    else if (name === "required") this.#changed(null);
+    else if (name === "one-by-one") this.#oneByOne();
+    else this.#connect();
   }
   formAssociatedCallback(form) {
     this.#holding?.release();
@@ -2433,19 +2486,18 @@ var PutgateUpload = class extends Element {
     this.#start.disabled = disabled;
   }
   formResetCallback() {
-    this.#clear();
-    this.#changed();
+    this.#intake.clear();
   }
   /** What a submission has to wait for. */
   #pending() {
-    const under = this.uploads.filter((upload) => !upload.ended);
-    if (under.length === 0) return null;
-    this.#queue?.start();
-    return Promise.allSettled(under.map((upload) => upload.done)).then(() => {
-      const failed = [...this.#rows].find(([{ state }]) => state === "failed" || state === "rejected");
-      failed?.[1].focus();
-      return failed === void 0;
+    const outcome = this.#intake.pending();
+    void outcome?.then((well) => {
+      if (!well) this.#rowOf(({ upload: { state } }) => state === "failed" || state === "rejected")?.focus();
     });
+    return outcome;
+  }
+  #rowOf(wanted) {
+    return [...this.#intake.views.values()].find(wanted);
   }
   /** Makes the queue anew when the slot, the ref or the client is another one. */
   #connect() {
@@ -2454,20 +2506,8 @@ var PutgateUpload = class extends Element {
     const client = this.#own ?? this.#fromAttributes();
     if (client === null) return;
     this.#client = client;
-    this.#clear();
-    this.#slot = null;
-    this.#queue = null;
-    const turn = ++this.#turn;
-    const ref = this.getAttribute("ref") ?? void 0;
     this.#trouble.hidden = true;
-    client.slot(slotName, ref).then(
-      (slot) => {
-        if (turn === this.#turn) this.#ready(client, slot, ref);
-      },
-      (error) => {
-        if (turn === this.#turn) this.#inTrouble(error);
-      }
-    );
+    this.#intake.open(client, slotName, this.getAttribute("ref") ?? void 0);
   }
   #fromAttributes() {
     const around = this.closest("[data-putgate-token-url]");
@@ -2476,27 +2516,16 @@ var PutgateUpload = class extends Element {
     const above = this.closest("[data-putgate-endpoint]");
     return clientFor(this.getAttribute("endpoint") ?? above?.dataset["putgateEndpoint"] ?? "", tokenUrl);
   }
-  #ready(client, slot, ref) {
-    this.#slot = slot;
+  #ready(slot) {
     this.#input.accept = acceptOf(slot);
     this.#input.multiple = slot.max_entries > 1;
     this.#input.webkitdirectory = this.hasAttribute("directory");
-    const asked = this.getAttribute("auto-upload");
-    const autoStart = asked === null ? slot.auto_upload : asked !== "false";
-    const queue = client.queue({
-      slot: slot.name,
-      autoStart,
-      oneByOne: this.hasAttribute("one-by-one"),
-      ...ref === void 0 ? {} : { ref }
-    });
-    this.#queue = queue;
-    queue.addEventListener("progress", () => this.#showTotal());
-    queue.addEventListener("state", () => this.#showTotal());
-    queue.addEventListener("done", () => this.#showTotal());
+    this.#oneByOne();
     this.#words();
-    this.#changed();
-    this.#take();
-    this.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, composed: true, detail: slot }));
+  }
+  #oneByOne() {
+    const { queue } = this.#intake;
+    if (queue) queue.oneByOne = this.hasAttribute("one-by-one");
   }
   #inTrouble(error) {
     const words = error instanceof PutgateError ? problem(error, this.#strings) : String(error);
@@ -2512,57 +2541,25 @@ var PutgateUpload = class extends Element {
       else if (action === "retry") void upload.retry().catch(() => void 0);
       else upload[action]();
     });
-    if (!this.#rows.has(upload)) this.#listen(upload);
+    this.#list.append(row.element);
     return row;
-  }
-  #listen(upload) {
-    upload.addEventListener("progress", () => {
-      this.#rows.get(upload)?.update();
-      report(this, upload);
-    });
-    upload.addEventListener("state", () => {
-      this.#rows.get(upload)?.update();
-      report(this, upload);
-      if (upload.ended) {
-        this.#announce(fill(this.#strings.announce, { name: upload.name, news: status(upload, this.#strings) }));
-        if (upload.state === "committed") this.#makeRoom();
-        this.#changed();
-      }
-    });
-  }
-  /** In a slot that replaces, the broker has just retired the oldest; so does the list. */
-  #makeRoom() {
-    if (this.#slot === null || this.#slot.on_full !== "replace" && this.#slot.max_entries !== 1) return;
-    const committed = [...this.#rows].filter(([upload]) => upload.state === "committed");
-    for (const [upload, row] of committed.slice(0, Math.max(0, committed.length - this.#slot.max_entries))) {
-      this.#drop(upload, row);
-    }
   }
   #remove(upload, row) {
     const next2 = row.element.nextElementSibling ?? row.element.previousElementSibling;
-    this.#drop(upload, row);
-    const neighbour = [...this.#rows.values()].find(({ element: element2 }) => element2 === next2);
-    if (neighbour === void 0) this.#input.focus();
-    else neighbour.focus();
-    this.#changed();
-  }
-  #drop(upload, row) {
-    row.remove();
-    this.#rows.delete(upload);
-    this.#queue?.remove(upload);
-  }
-  #clear() {
-    for (const [upload, row] of this.#rows) this.#drop(upload, row);
+    this.#intake.drop(upload);
+    (this.#rowOf(({ element: element2 }) => element2 === next2) ?? this.#input).focus();
+    this.#changed(null);
   }
   /** Tells the form, and the page if the value is another one. */
-  #changed() {
+  #changed(upload) {
+    const say = this.#strings;
+    if (upload?.ended) this.#announce(fill(say.announce, { name: upload.name, news: status(upload, say) }));
     const ids = this.value;
     const data = new FormData();
     for (const id of ids) data.append(this.name, id);
     this.#internals.setFormValue(this.name === "" || ids.length === 0 ? null : data);
-    const coming = this.uploads.some((upload) => !upload.ended);
-    if (this.required && ids.length === 0 && !coming) {
-      this.#internals.setValidity({ valueMissing: true }, this.#strings.required, this.#input);
+    if (this.required && ids.length === 0 && !this.#intake.coming) {
+      this.#internals.setValidity({ valueMissing: true }, say.required, this.#input);
     } else {
       this.#internals.setValidity({});
     }
@@ -2574,7 +2571,7 @@ var PutgateUpload = class extends Element {
   }
   #words() {
     const say = this.#strings;
-    const slot = this.#slot;
+    const { slot } = this.#intake;
     const single = slot?.max_entries === 1;
     const replaces = single && this.files.length > 0;
     this.#label.textContent = replaces ? say.replace : slot !== null && !single ? say.chooseMany : say.choose;
@@ -2588,13 +2585,13 @@ var PutgateUpload = class extends Element {
   }
   #showTotal() {
     const say = this.#strings;
-    const uploads = this.uploads;
+    const { uploads, queue } = this.#intake;
     const waiting = uploads.some((upload) => upload.waitingFor === "start");
     this.#start.hidden = !waiting;
     const several = uploads.length > 1 && uploads.some((upload) => !upload.ended);
     this.#total.hidden = !several && !waiting;
-    if (this.#queue === null || this.#total.hidden) return;
-    const { percent, speed, timeLeft: left } = this.#queue.progress;
+    if (queue === null || this.#total.hidden) return;
+    const { percent, speed, timeLeft: left } = queue.progress;
     const pace = speed === null ? "" : `, ${bytes(speed)}/s${left === null ? "" : `, ${timeLeft(left, say)}`}`;
     const done = uploads.filter((upload) => upload.state === "committed").length;
     const words = fill(say.total, { done, count: uploads.length, percent, speed: pace });

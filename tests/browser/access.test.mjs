@@ -120,6 +120,42 @@ test("a_keyboard_alone_sends_photos_and_the_dialog_keeps_the_focus", async (t) =
   await page.waitForFunction(() => document.activeElement.id === "file");
 });
 
+test("whatever_can_be_pressed_is_24_pixels_high_and_wide", async (t) => {
+  for (const [path, fill] of [
+    ["/", async (page) => {
+      await page.setInputFiles("#file", png("a.png", picture(64, 64, [24, 120, 160])));
+      await page.locator(".gallery-item").waitFor();
+    }],
+    ["/avatar", async (page) => {
+      await page.setInputFiles("#avatar", png("a.png", picture(64, 64, [24, 120, 160])));
+      await page.locator(".upload-preview").waitFor();
+    }],
+    ["/documents", async (page) => {
+      await page.setInputFiles("#upload input", [text("a.txt", "one\n"), text("b.txt", "two\n")]);
+      await page.locator(".gallery-item").nth(1).waitFor();
+    }],
+    ["/big", async (page) => {
+      await page.setInputFiles("#file", text("a.txt", "one\n"));
+      await page.locator(".gallery-item").waitFor();
+    }],
+  ]) {
+    const { page } = await open(t, path);
+    await fill(page);
+    for (const width of [1280, 390]) {
+      await page.setViewportSize({ width, height: 800 });
+      const small = await page.evaluate(() => {
+        const within = (root) => [...root.querySelectorAll("*")].flatMap((it) => [it, ...(it.shadowRoot ? within(it.shadowRoot) : [])]);
+        // A field that its label stands for is clipped away, or lies in it.
+        const pressed = (it) => it.matches("a[href], button, label, select, input:not(.file-input, .input, label *)") && it.checkVisibility();
+        const sizes = within(document).filter(pressed).map((it) => [it.getBoundingClientRect(), it.textContent.trim()]);
+        if (sizes.length < 5) throw new Error(`only ${sizes.length} targets`);
+        return sizes.filter(([{ width, height }]) => Math.min(width, height) < 24).map(([{ width, height }, name]) => `${name}: ${width} × ${height}`);
+      });
+      assert.deepEqual(small, [], `${path} at ${width}`);
+    }
+  }
+});
+
 async function open(t, path) {
   const visitor = await visit(t, browser, `${urls.url}${path}?sub=${owner(t)}`);
   await visitor.page.locator("#usage:not(:empty), #rules:not(:empty)").first().waitFor();

@@ -8,8 +8,11 @@ const NARROW = { width: 390, height: 844 };
 /** The machine may be busy; a test that hangs is told apart by its deadline all the same. */
 export const PATIENCE = 30_000;
 
-/** A page in a context of its own; fails the test on any error the console shows, but for a `broken` network's. */
-export async function visit(t, browser, url, { broken = false } = {}) {
+/**
+ * A page in a context of its own, with what a test has to `arrange` before it comes; fails the test on any error the
+ * console shows, but for a `broken` network's.
+ */
+export async function visit(t, browser, url, { broken = false, arrange = async () => {} } = {}) {
   const context = await browser.newContext({ viewport: WIDE });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -37,6 +40,7 @@ export async function visit(t, browser, url, { broken = false } = {}) {
   /** Bytes a second towards the network; -1: all there is. */
   const throttle = (uploadThroughput) =>
     network.send("Network.emulateNetworkConditions", { offline: false, latency: 0, downloadThroughput: -1, uploadThroughput });
+  await arrange(page);
   await page.goto(url);
   return { context, page, puts, calls, throttle };
 }

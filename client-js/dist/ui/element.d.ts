@@ -49,7 +49,7 @@ export declare class PutgateUpload extends Element {
     get willValidate(): boolean;
     checkValidity(): boolean;
     reportValidity(): boolean;
-    /** Uploads files as if they had been chosen. */
+    /** Uploads files as if they had been chosen. Answers none while the slot is not known; they are kept until then. */
     add(files: Iterable<File>): Upload[];
     /** Begins what waits for it. */
     start(): void;

@@ -17,10 +17,11 @@
  * `putgate:upload:progress` bubbles from the file input.
  */
 import { PutgateError } from "../errors.js";
-import type { Client, Queue, Slot, Upload } from "../types.js";
+import type { Client, Queue, Upload } from "../types.js";
 import { takeFiles } from "./given.js";
 import { Holding } from "./holding.js";
-import { report } from "./report.js";
+import { Intake } from "./intake.js";
+import type { View } from "./intake.js";
 import { LARGEST_THUMB } from "./row.js";
 import { acceptOf, clientFor } from "./start.js";
 import { fill, strings } from "./strings.js";
@@ -57,12 +58,10 @@ export function bindUploads(root: ParentNode = document, options: BindOptions = 
 }
 
 class Field implements Binding {
-  queue: Queue | null = null;
-  #slot: Slot | null = null;
+  readonly #intake: Intake<View>;
   readonly #say: Strings;
   readonly #name: string;
   readonly #undo: (() => void)[] = [];
-  readonly #previews = new Map<Upload, HTMLElement[]>();
   readonly #hidden = document.createElement("span");
   readonly #required: boolean;
 
@@ -77,71 +76,61 @@ class Field implements Binding {
     input.removeAttribute("name");
     this.#hidden.hidden = true;
     input.after(this.#hidden);
-    const onChange = () => {
-      // What is chosen before the slot is known stays chosen until then.
-      if (this.queue === null) return;
-      this.add([...(input.files ?? [])]);
+    this.#intake = new Intake(input, {
+      show: (upload) => this.#show(upload),
+      changed: () => this.#changed(),
+      moved: () => this.#showTotal(),
+      auto: () => input.dataset["putgateAutoUpload"] ?? input.dataset["putgateUploadAutoUpload"],
+      ready: (slot) => {
+        if (slot.accept.length > 0) input.accept = acceptOf(slot);
+        input.multiple = slot.max_entries > 1;
+      },
+      trouble: (error) => this.#trouble(error),
+    });
+    const take = () => {
+      this.#intake.add(input.files ?? []);
       input.value = "";
     };
-    input.addEventListener("change", onChange);
-    this.#undo.push(() => input.removeEventListener("change", onChange));
+    input.addEventListener("change", take);
+    this.#undo.push(() => input.removeEventListener("change", take));
     for (const zone of this.#marked("drop")) {
       const over = (hovering: boolean) => zone.classList.toggle("upload-dragover", hovering);
-      this.#undo.push(takeFiles(zone, (files) => this.add(files), over));
+      this.#undo.push(takeFiles(zone, (files) => this.#intake.add(files), over));
     }
     if (input.form !== null) {
-      const holding = new Holding(input.form, () => this.#pending(), () => undefined);
-      const onReset = () => this.#clear();
+      const holding = new Holding(input.form, () => this.#intake.pending(), () => undefined);
+      const onReset = () => this.#intake.clear();
       const { form } = input;
       form.addEventListener("reset", onReset);
       this.#undo.push(() => holding.release(), () => form.removeEventListener("reset", onReset));
     }
-    this.#showTotal();
-    void this.#begin(client);
+    this.#changed();
+    // What was chosen before this script came.
+    take();
+    try {
+      this.#intake.open(client ?? clientOf(input), input.dataset["putgateUpload"] ?? "", input.dataset["putgateRef"]);
+    } catch (error) {
+      this.#trouble(error);
+    }
   }
 
-  add(files: File[]): void {
-    const queue = this.queue;
-    if (queue === null || this.input.disabled || files.length === 0) return;
-    const single = this.#slot?.max_entries === 1;
-    if (single) for (const upload of this.#previews.keys()) if (upload.result === null) this.#drop(upload);
-    for (const upload of queue.add(single ? files.slice(-1) : files)) this.#show(upload);
-    this.#fields();
-    this.#showTotal();
+  get queue(): Queue | null {
+    return this.#intake.queue;
   }
 
   release(): void {
     for (const undo of this.#undo.splice(0)) undo();
-    this.#clear();
+    this.#intake.close();
     this.#hidden.remove();
     if (this.#name !== "") this.input.name = this.#name;
     this.input.required = this.#required;
     bound.delete(this.input);
   }
 
-  async #begin(given: Client | undefined): Promise<void> {
-    const { input } = this;
-    const slotName = input.dataset["putgateUpload"] ?? "";
-    const ref = input.dataset["putgateRef"];
-    try {
-      const client = given ?? clientOf(input);
-      const slot = await client.slot(slotName, ref);
-      this.#slot = slot;
-      if (slot.accept.length > 0) input.accept = acceptOf(slot);
-      input.multiple = slot.max_entries > 1;
-      const auto = input.dataset["putgateAutoUpload"] ?? input.dataset["putgateUploadAutoUpload"];
-      const autoStart = auto === undefined ? slot.auto_upload : auto !== "false";
-      this.queue = client.queue({ slot: slot.name, autoStart, ...(ref === undefined ? {} : { ref }) });
-      this.queue.addEventListener("progress", () => this.#showTotal());
-      input.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, detail: slot }));
-      // What was chosen while the slot was asked for.
-      this.add([...(input.files ?? [])]);
-      input.value = "";
-    } catch (error) {
-      const words = error instanceof PutgateError ? problem(error, this.#say) : String(error);
-      for (const zone of this.#marked("preview")) zone.replaceChildren(alert(words));
-      input.dispatchEvent(new CustomEvent("putgate:upload:error", { bubbles: true, detail: error }));
-    }
+  #trouble(error: unknown): void {
+    const words = error instanceof PutgateError ? problem(error, this.#say) : String(error);
+    for (const zone of this.#marked("preview")) zone.replaceChildren(alert(words));
+    this.input.dispatchEvent(new CustomEvent("putgate:upload:error", { bubbles: true, detail: error }));
   }
 
   /** The elements that are marked for this input's slot. */
@@ -154,36 +143,20 @@ class Field implements Binding {
     return inForm.length > 0 ? inForm : [...document.querySelectorAll<HTMLElement>(selector)];
   }
 
-  #pending(): Promise<boolean> | null {
-    const under = [...this.#previews.keys()].filter((upload) => !upload.ended);
-    if (under.length === 0) return null;
-    this.queue?.start();
-    return Promise.allSettled(under.map((upload) => upload.done)).then(() =>
-      [...this.#previews.keys()].every(({ state }) => state === "committed" || state === "cancelled"),
-    );
-  }
-
-  #show(upload: Upload): void {
-    if (this.#previews.has(upload)) return;
+  #show(upload: Upload): View {
     const cards = this.#marked("preview").map((zone) => {
       const card = this.#card(upload);
       zone.append(card);
       return card;
     });
-    this.#previews.set(upload, cards);
-    const update = () => {
-      for (const card of cards) paint(card, upload, this.#say);
-      report(this.input, upload);
-      this.#showTotal();
+    return {
+      update: () => cards.forEach((card) => paint(card, upload, this.#say)),
+      remove: () =>
+        cards.forEach((card) => {
+          URL.revokeObjectURL(card.querySelector("img")?.src ?? "");
+          card.remove();
+        }),
     };
-    upload.addEventListener("progress", update);
-    upload.addEventListener("state", () => {
-      if (upload.state === "committed") this.#makeRoom();
-      this.#fields();
-      update();
-    });
-    // One that was refused before it began has no events to come.
-    update();
   }
 
   #card(upload: Upload): HTMLElement {
@@ -203,45 +176,22 @@ class Field implements Binding {
     cancel.type = "button";
     cancel.setAttribute("aria-label", fill(this.#say.actionOf, { action: this.#say.cancel, name: upload.name }));
     cancel.addEventListener("click", () => {
-      if (upload.ended) this.#drop(upload);
-      else upload.cancel();
+      if (!upload.ended) return upload.cancel();
+      this.#intake.drop(upload);
+      this.#changed();
     });
     const words = element("span", "upload-preview-status");
     words.setAttribute("role", "status");
     card.append(name, words, cancel);
-    paint(card, upload, this.#say);
     return card;
   }
 
-  #drop(upload: Upload): void {
-    for (const card of this.#previews.get(upload) ?? []) {
-      const source = card.querySelector("img")?.src;
-      if (source !== undefined) URL.revokeObjectURL(source);
-      card.remove();
-    }
-    this.#previews.delete(upload);
-    this.queue?.remove(upload);
-    this.#fields();
-    this.#showTotal();
-  }
-
-  #clear(): void {
-    for (const upload of [...this.#previews.keys()]) this.#drop(upload);
-  }
-
-  #makeRoom(): void {
-    const most = this.#slot?.max_entries ?? Infinity;
-    const committed = [...this.#previews.keys()].filter(({ state }) => state === "committed");
-    for (const upload of committed.slice(0, Math.max(0, committed.length - most))) this.#drop(upload);
-  }
-
-  #fields(): void {
+  #changed(): void {
+    const { files, coming } = this.#intake;
     // The input itself is always empty: what counts is what is on its way, or here.
-    const some = [...this.#previews.keys()].some((upload) => !upload.ended || upload.result !== null);
-    this.input.required = this.#required && !some;
-    const ids = [...this.#previews.keys()].flatMap(({ result }) => (result === null ? [] : [result.id]));
+    this.input.required = this.#required && files.length === 0 && !coming;
     this.#hidden.replaceChildren(
-      ...(this.#name === "" ? [] : ids).map((id) => {
+      ...(this.#name === "" ? [] : files).map(({ id }) => {
         const field = document.createElement("input");
         field.type = "hidden";
         field.name = this.#name;
@@ -249,10 +199,11 @@ class Field implements Binding {
         return field;
       }),
     );
+    this.#showTotal();
   }
 
   #showTotal(): void {
-    const percent = this.queue?.progress.percent ?? 0;
+    const percent = this.#intake.queue?.progress.percent ?? 0;
     for (const place of this.#marked("progress")) {
       if (place instanceof HTMLProgressElement) {
         place.max = 100;

@@ -1,6 +1,6 @@
 /** `<putgate-upload>`: a form field whose value is the ids of the files that were uploaded with it. */
 import { PutgateError } from "../errors.js";
-import type { Client, CommittedFile, Queue, Slot, Upload } from "../types.js";
+import type { Client, CommittedFile, Slot, Upload } from "../types.js";
 import { takeFiles } from "./given.js";
 import { Bar, make, Row } from "./row.js";
 import { acceptOf, clientFor } from "./start.js";
@@ -9,7 +9,7 @@ import type { Strings } from "./strings.js";
 import { style } from "./style.js";
 import { bytes, problem, status, timeLeft } from "./words.js";
 import { Holding } from "./holding.js";
-import { report } from "./report.js";
+import { Intake } from "./intake.js";
 
 /** Where there is no DOM (a server that renders), the class can be imported but not used. */
 const Element = globalThis.HTMLElement ?? (class {} as typeof HTMLElement);
@@ -48,16 +48,19 @@ export class PutgateUpload extends Element {
   readonly #list = make("ul", "list");
   readonly #live = make("p", "unseen");
   #totalBar = new Bar("");
-  #rows = new Map<Upload, Row>();
+  readonly #intake = new Intake<Row>(this, {
+    show: (upload) => this.#newRow(upload),
+    changed: (upload) => this.#changed(upload),
+    moved: () => this.#showTotal(),
+    auto: () => this.getAttribute("auto-upload"),
+    ready: (slot) => this.#ready(slot),
+    trouble: (error) => this.#inTrouble(error),
+  });
   #own: Client | null = null;
   #client: Client | null = null;
-  #queue: Queue | null = null;
-  #slot: Slot | null = null;
   #strings: Strings = strings();
   #holding: Holding | null = null;
   #undo: (() => void) | null = null;
-  /** Counts connections, so that what an earlier one asked for is dropped. */
-  #turn = 0;
   #ids = "";
 
   constructor() {
@@ -74,7 +77,11 @@ export class PutgateUpload extends Element {
     this.#live.setAttribute("role", "status");
     this.#zone.append(this.#input, this.#label, this.#hint, this.#rules);
     this.#root.append(this.#zone, this.#trouble, this.#total, this.#list, this.#live);
-    this.#input.addEventListener("change", () => this.#take());
+    this.#input.addEventListener("change", () => {
+      this.add(this.#input.files ?? []);
+      // The same file can be chosen again.
+      this.#input.value = "";
+    });
     this.#start.addEventListener("click", () => this.start());
   }
 
@@ -93,17 +100,16 @@ export class PutgateUpload extends Element {
   }
   set strings(own: Partial<Strings>) {
     this.#strings = strings(own);
-    for (const [upload, row] of this.#rows) {
+    for (const [upload, row] of this.#intake.views) {
       row.remove();
-      this.#rows.set(upload, this.#newRow(upload));
+      this.#intake.views.set(upload, this.#newRow(upload));
     }
-    this.#list.replaceChildren(...[...this.#rows.values()].map((row) => row.element));
     this.#words();
   }
 
   /** The committed files, oldest first. */
   get files(): CommittedFile[] {
-    return [...this.#rows.keys()].flatMap(({ result }) => (result === null ? [] : [result]));
+    return this.#intake.files;
   }
 
   /** Their ids. */
@@ -113,7 +119,7 @@ export class PutgateUpload extends Element {
 
   /** The uploads, in the order they were chosen. */
   get uploads(): Upload[] {
-    return [...this.#rows.keys()];
+    return this.#intake.uploads;
   }
 
   get form(): HTMLFormElement | null {
@@ -156,40 +162,14 @@ export class PutgateUpload extends Element {
     return this.#internals.reportValidity();
   }
 
-  /** Uploads files as if they had been chosen. */
+  /** Uploads files as if they had been chosen. Answers none while the slot is not known; they are kept until then. */
   add(files: Iterable<File>): Upload[] {
-    const queue = this.#queue;
-    let given = [...files];
-    if (queue === null || this.disabled || given.length === 0) return [];
-    // A slot for one file takes the last of several, as a dialog would have.
-    if (this.#slot?.max_entries === 1) {
-      given = given.slice(-1);
-      for (const [upload, row] of this.#rows) {
-        if (upload.result === null) this.#drop(upload, row);
-      }
-    }
-    const added = queue.add(given);
-    for (const upload of added) {
-      if (this.#rows.has(upload)) continue;
-      const row = this.#newRow(upload);
-      this.#rows.set(upload, row);
-      this.#list.append(row.element);
-    }
-    this.#changed();
-    return added;
-  }
-
-  /** What is chosen before the slot is known stays chosen until then. */
-  #take(): void {
-    if (this.#queue === null) return;
-    this.add(this.#input.files ?? []);
-    // The same file can be chosen again.
-    this.#input.value = "";
+    return this.#intake.add(files);
   }
 
   /** Begins what waits for it. */
   start(): void {
-    this.#queue?.start();
+    this.#intake.queue?.start();
   }
 
   connectedCallback(): void {
@@ -211,12 +191,10 @@ export class PutgateUpload extends Element {
   disconnectedCallback(): void {
     this.#undo?.();
     this.#undo = null;
-    this.#turn += 1;
     // Moved within the page it is back by now; gone from it, nobody would see its uploads end.
     queueMicrotask(() => {
       if (this.isConnected) return;
-      this.#clear();
-      this.#queue = null;
+      this.#intake.close();
       this.#client = null;
     });
   }
@@ -224,10 +202,9 @@ export class PutgateUpload extends Element {
   attributeChangedCallback(name: string, before: string | null, after: string | null): void {
     if (before === after) return;
     if (name === "disabled") this.formDisabledCallback(after !== null);
-    else if (name === "required") this.#changed();
-    else if (name === "one-by-one") {
-      if (this.#queue !== null) this.#queue.oneByOne = after !== null;
-    } else this.#connect();
+    else if (name === "required") this.#changed(null);
+    else if (name === "one-by-one") this.#oneByOne();
+    else this.#connect();
   }
 
   formAssociatedCallback(form: HTMLFormElement | null): void {
@@ -241,20 +218,20 @@ export class PutgateUpload extends Element {
   }
 
   formResetCallback(): void {
-    this.#clear();
-    this.#changed();
+    this.#intake.clear();
   }
 
   /** What a submission has to wait for. */
   #pending(): Promise<boolean> | null {
-    const under = this.uploads.filter((upload) => !upload.ended);
-    if (under.length === 0) return null;
-    this.#queue?.start();
-    return Promise.allSettled(under.map((upload) => upload.done)).then(() => {
-      const failed = [...this.#rows].find(([{ state }]) => state === "failed" || state === "rejected");
-      failed?.[1].focus();
-      return failed === undefined;
+    const outcome = this.#intake.pending();
+    void outcome?.then((well) => {
+      if (!well) this.#rowOf(({ upload: { state } }) => state === "failed" || state === "rejected")?.focus();
     });
+    return outcome;
+  }
+
+  #rowOf(wanted: (row: Row) => boolean): Row | undefined {
+    return [...this.#intake.views.values()].find(wanted);
   }
 
   /** Makes the queue anew when the slot, the ref or the client is another one. */
@@ -264,20 +241,8 @@ export class PutgateUpload extends Element {
     const client = this.#own ?? this.#fromAttributes();
     if (client === null) return;
     this.#client = client;
-    this.#clear();
-    this.#slot = null;
-    this.#queue = null;
-    const turn = ++this.#turn;
-    const ref = this.getAttribute("ref") ?? undefined;
     this.#trouble.hidden = true;
-    client.slot(slotName, ref).then(
-      (slot) => {
-        if (turn === this.#turn) this.#ready(client, slot, ref);
-      },
-      (error: unknown) => {
-        if (turn === this.#turn) this.#inTrouble(error);
-      },
-    );
+    this.#intake.open(client, slotName, this.getAttribute("ref") ?? undefined);
   }
 
   #fromAttributes(): Client | null {
@@ -288,27 +253,17 @@ export class PutgateUpload extends Element {
     return clientFor(this.getAttribute("endpoint") ?? above?.dataset["putgateEndpoint"] ?? "", tokenUrl);
   }
 
-  #ready(client: Client, slot: Slot, ref: string | undefined): void {
-    this.#slot = slot;
+  #ready(slot: Slot): void {
     this.#input.accept = acceptOf(slot);
     this.#input.multiple = slot.max_entries > 1;
     this.#input.webkitdirectory = this.hasAttribute("directory");
-    const asked = this.getAttribute("auto-upload");
-    const autoStart = asked === null ? slot.auto_upload : asked !== "false";
-    const queue = client.queue({
-      slot: slot.name,
-      autoStart,
-      oneByOne: this.hasAttribute("one-by-one"),
-      ...(ref === undefined ? {} : { ref }),
-    });
-    this.#queue = queue;
-    queue.addEventListener("progress", () => this.#showTotal());
-    queue.addEventListener("state", () => this.#showTotal());
-    queue.addEventListener("done", () => this.#showTotal());
+    this.#oneByOne();
     this.#words();
-    this.#changed();
-    this.#take();
-    this.dispatchEvent(new CustomEvent("putgate:ready", { bubbles: true, composed: true, detail: slot }));
+  }
+
+  #oneByOne(): void {
+    const { queue } = this.#intake;
+    if (queue) queue.oneByOne = this.hasAttribute("one-by-one");
   }
 
   #inTrouble(error: unknown): void {
@@ -326,63 +281,27 @@ export class PutgateUpload extends Element {
       else if (action === "retry") void upload.retry().catch(() => undefined);
       else upload[action]();
     });
-    if (!this.#rows.has(upload)) this.#listen(upload);
+    this.#list.append(row.element);
     return row;
-  }
-
-  #listen(upload: Upload): void {
-    upload.addEventListener("progress", () => {
-      this.#rows.get(upload)?.update();
-      report(this, upload);
-    });
-    upload.addEventListener("state", () => {
-      this.#rows.get(upload)?.update();
-      report(this, upload);
-      if (upload.ended) {
-        this.#announce(fill(this.#strings.announce, { name: upload.name, news: status(upload, this.#strings) }));
-        if (upload.state === "committed") this.#makeRoom();
-        this.#changed();
-      }
-    });
-  }
-
-  /** In a slot that replaces, the broker has just retired the oldest; so does the list. */
-  #makeRoom(): void {
-    if (this.#slot === null || (this.#slot.on_full !== "replace" && this.#slot.max_entries !== 1)) return;
-    const committed = [...this.#rows].filter(([upload]) => upload.state === "committed");
-    for (const [upload, row] of committed.slice(0, Math.max(0, committed.length - this.#slot.max_entries))) {
-      this.#drop(upload, row);
-    }
   }
 
   #remove(upload: Upload, row: Row): void {
     const next = row.element.nextElementSibling ?? row.element.previousElementSibling;
-    this.#drop(upload, row);
-    const neighbour = [...this.#rows.values()].find(({ element }) => element === next);
-    if (neighbour === undefined) this.#input.focus();
-    else neighbour.focus();
-    this.#changed();
-  }
-
-  #drop(upload: Upload, row: Row): void {
-    row.remove();
-    this.#rows.delete(upload);
-    this.#queue?.remove(upload);
-  }
-
-  #clear(): void {
-    for (const [upload, row] of this.#rows) this.#drop(upload, row);
+    this.#intake.drop(upload);
+    (this.#rowOf(({ element }) => element === next) ?? this.#input).focus();
+    this.#changed(null);
   }
 
   /** Tells the form, and the page if the value is another one. */
-  #changed(): void {
+  #changed(upload: Upload | null): void {
+    const say = this.#strings;
+    if (upload?.ended) this.#announce(fill(say.announce, { name: upload.name, news: status(upload, say) }));
     const ids = this.value;
     const data = new FormData();
     for (const id of ids) data.append(this.name, id);
     this.#internals.setFormValue(this.name === "" || ids.length === 0 ? null : data);
-    const coming = this.uploads.some((upload) => !upload.ended);
-    if (this.required && ids.length === 0 && !coming) {
-      this.#internals.setValidity({ valueMissing: true }, this.#strings.required, this.#input);
+    if (this.required && ids.length === 0 && !this.#intake.coming) {
+      this.#internals.setValidity({ valueMissing: true }, say.required, this.#input);
     } else {
       this.#internals.setValidity({});
     }
@@ -395,7 +314,7 @@ export class PutgateUpload extends Element {
 
   #words(): void {
     const say = this.#strings;
-    const slot = this.#slot;
+    const { slot } = this.#intake;
     const single = slot?.max_entries === 1;
     const replaces = single && this.files.length > 0;
     this.#label.textContent = replaces ? say.replace : slot !== null && !single ? say.chooseMany : say.choose;
@@ -410,13 +329,13 @@ export class PutgateUpload extends Element {
 
   #showTotal(): void {
     const say = this.#strings;
-    const uploads = this.uploads;
+    const { uploads, queue } = this.#intake;
     const waiting = uploads.some((upload) => upload.waitingFor === "start");
     this.#start.hidden = !waiting;
     const several = uploads.length > 1 && uploads.some((upload) => !upload.ended);
     this.#total.hidden = !several && !waiting;
-    if (this.#queue === null || this.#total.hidden) return;
-    const { percent, speed, timeLeft: left } = this.#queue.progress;
+    if (queue === null || this.#total.hidden) return;
+    const { percent, speed, timeLeft: left } = queue.progress;
     const pace = speed === null ? "" : `, ${bytes(speed)}/s${left === null ? "" : `, ${timeLeft(left, say)}`}`;
     const done = uploads.filter((upload) => upload.state === "committed").length;
     const words = fill(say.total, { done, count: uploads.length, percent, speed: pace });
