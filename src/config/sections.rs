@@ -489,6 +489,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
     if accept.is_empty() && r.has(s, "accept") {
         r.refuse(s, "accept", "empty. Leave it out to take any bytes.");
     }
+    let dialects = r.list(s, "dialects", values::dialect);
     let policy = Policy {
         accept: Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default(),
         max_file_size: r.bounded_or(
@@ -524,6 +525,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
         allow_active_content: r.value_or(s, "allow_active_content", &FLAG, false),
         image: image(r, s),
         per_tenant: per_tenant(r, s),
+        dialects: dialects.into_iter().map(|(dialect, _)| dialect).collect(),
         token: default.token,
     };
     policy_rules(r, s, &policy, retention);

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::{DatabaseUrl, LogFormat, Synchronous};
+use crate::domain::dialect::Dialect;
 use crate::domain::media::{Accept, is_script};
 use crate::domain::secret::Secret;
 use crate::domain::slot::{Disposition, OnFull, Policy};
@@ -350,6 +351,15 @@ pub(super) fn origin(text: &str) -> Result<Address, String> {
             quoted(&url.text_of_origin())
         ))
     }
+}
+
+/// One entry of a slot's `dialects`.
+pub(super) fn dialect(text: &str) -> Result<Dialect, String> {
+    Dialect::parse(text).ok_or_else(|| {
+        let known = Dialect::ALL.map(Dialect::as_str);
+        let known = known.map(quoted).join(", ");
+        format!("no dialect is called that. Write some of {known}.")
+    })
 }
 
 /// One entry of a slot's `accept`.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dialect::Dialect;
 use super::media::Accept;
 use super::name::SlotName;
 use super::time::Seconds;
@@ -72,6 +73,10 @@ pub struct Policy {
     /// Bounds over all owners of a tenant.
     #[serde(default)]
     pub per_tenant: TenantLimits,
+    /// The protocols it speaks besides the API. Not kept with a ticket, which has no use for
+    /// them: a release that does not know one of them must still read the row.
+    #[serde(skip)]
+    pub dialects: Vec<Dialect>,
     /// What the token tightened. A bound that a token drew refuses; it never retires a file.
     #[serde(default)]
     pub token: TokenLimits,
@@ -157,6 +162,7 @@ impl Default for Policy {
             strict_match: false,
             allow_active_content: false,
             per_tenant: TenantLimits::default(),
+            dialects: Vec::new(),
             token: TokenLimits::default(),
         }
     }

@@ -306,11 +306,7 @@ fn piece((offset, bytes): &(u64, Bytes)) -> Piece<'_> {
 fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], more: &[(u64, Bytes)]) -> Verdict {
     let declared = Declared {
         name: &ticket.name,
-        size: if ticket.exact_size {
-            ticket.size
-        } else {
-            facts.size
-        },
+        size: ticket.right_size(facts.size),
         media_type: ticket.media_type.as_deref(),
         sha256: ticket.sha256.as_deref(),
     };

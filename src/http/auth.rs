@@ -139,7 +139,18 @@ impl Verifier {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<Arc<Caller>, Problem> {
-        let refused = match self.judge(headers, now) {
+        self.bearer_of(bearer(headers)?, None, now).await
+    }
+
+    /// The same for a token that came in another way. One with a `longest` life must end
+    /// within so much time from now: addresses are kept and shown in more places than headers.
+    pub async fn bearer_of(
+        &self,
+        token: &str,
+        longest: Option<Seconds>,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Problem> {
+        let refused = match self.judge(token, longest, now) {
             Ok(caller) => return Ok(caller),
             Err(refused) => refused,
         };
@@ -154,18 +165,24 @@ impl Verifier {
             )
             .with("retry_after", 5));
         }
-        self.verify(headers, now)
+        self.judge(token, longest, now)
+            .map_err(|refused| refused.problem)
     }
 
     /// Who sent a request with these headers, at this moment, by the keys that are here.
     /// Every error is `unauthenticated`; with a token at hand it carries
     /// `"error": "invalid_token"` (RFC 6750, 3.1).
     pub fn verify(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
-        self.judge(headers, now).map_err(|refused| refused.problem)
+        self.judge(bearer(headers)?, None, now)
+            .map_err(|refused| refused.problem)
     }
 
-    fn judge(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Refused> {
-        let token = bearer(headers)?;
+    fn judge(
+        &self,
+        token: &str,
+        longest: Option<Seconds>,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Refused> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(
                 invalid(format!("the token is longer than {MAX_TOKEN_BYTES} bytes")).into(),
@@ -178,7 +195,7 @@ impl Verifier {
         if let Some(known) = known
             && known.by.still_holds(set)
         {
-            known.life.holds(now, self.leeway).map_err(invalid)?;
+            self.in_time(known.life, longest, now)?;
             return Ok(known.caller);
         }
         let signed = Signed::parse(token).map_err(invalid)?;
@@ -189,10 +206,16 @@ impl Verifier {
             });
         };
         let known = self.read(&signed, by).map_err(invalid)?;
-        known.life.holds(now, self.leeway).map_err(invalid)?;
+        self.in_time(known.life, longest, now)?;
         let caller = Arc::clone(&known.caller);
         self.memory().put(print, known);
         Ok(caller)
+    }
+
+    fn in_time(&self, life: Life, longest: Option<Seconds>, now: Timestamp) -> Result<(), Problem> {
+        life.holds(now, self.leeway)
+            .and_then(|()| life.ends_within(longest, now, self.leeway))
+            .map_err(invalid)
     }
 
     /// Whose key signed a token.
@@ -262,7 +285,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         .ok_or_else(|| invalid("the Authorization header is not `Bearer <token>`"))
 }
 
-fn invalid(detail: impl Into<String>) -> Problem {
+pub(super) fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::Unauthenticated, detail).with("error", "invalid_token")
 }
 
@@ -407,6 +430,22 @@ impl Life {
             return Err("the token is not valid yet".into());
         }
         Ok(())
+    }
+
+    fn ends_within(
+        self,
+        longest: Option<Seconds>,
+        now: Timestamp,
+        leeway: Seconds,
+    ) -> Result<(), String> {
+        let latest = |longest: Seconds| now.seconds() + i64::from(longest.0) + i64::from(leeway.0);
+        match longest {
+            Some(longest) if self.exp > latest(longest) => Err(format!(
+                "a token in an address must expire within {} seconds",
+                longest.0
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

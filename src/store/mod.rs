@@ -20,6 +20,7 @@ mod setup;
 mod sign;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,7 +43,7 @@ pub use multipart::Part;
 pub use promote::{Promotion, SINGLE_COPY_MAX};
 pub use read::Peek;
 pub use setup::{CORS_MAX_AGE, LIFECYCLE_RULE, Outcome};
-pub use sign::Presigned;
+pub use sign::{Form, Presigned};
 
 /// Where the store is and how it is spoken to.
 #[derive(Clone, Debug)]
@@ -222,6 +223,18 @@ impl Store {
         now: Timestamp,
     ) -> Result<Presigned, StoreError> {
         self.0.uploads.put(staging_key, size, sha256, ttl, now)
+    }
+
+    /// Signs one form whose file of so many bytes goes to staging. No network. Fails only when
+    /// the credentials have expired.
+    pub fn presign_post(
+        &self,
+        staging_key: &str,
+        sizes: RangeInclusive<u64>,
+        ttl: Seconds,
+        now: Timestamp,
+    ) -> Result<Form, StoreError> {
+        self.0.uploads.post(staging_key, sizes, ttl, now)
     }
 
     /// Signs one part of exactly `size` bytes of a multipart upload to staging. No network.

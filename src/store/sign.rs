@@ -5,8 +5,11 @@
 //! this one changes when its tests change.
 //! See "Authenticating Requests: Using Query Parameters" in the S3 API reference.
 
+mod form;
+
 use std::fmt::{self, Write};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
@@ -14,6 +17,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use sha2::{Digest, Sha256};
 
+pub use self::form::Form;
 use super::StoreError;
 use super::keys::{KeyPair, Keys};
 use crate::domain::secret::SignedUrl;
@@ -127,11 +131,34 @@ struct DayKey {
     pair: Arc<KeyPair>,
     /// `20130524/us-east-1/s3/aws4_request`
     scope: String,
-    /// `X-Amz-Credential`, encoded.
+    /// Access key and scope.
     credential: String,
+    /// `X-Amz-Credential`: the same, encoded.
+    credential_encoded: String,
     /// `X-Amz-Security-Token`, encoded.
     session_token: Option<String>,
     mac: Hmac<Sha256>,
+}
+
+impl DayKey {
+    /// How many seconds of `asked` the credentials have left.
+    fn life(&self, asked: Seconds, now: Timestamp) -> Result<u32, StoreError> {
+        let ends = self.pair.expires_at;
+        let left = ends.map_or(i64::MAX, |at| now.seconds_until(at));
+        if left < 1 {
+            return Err(StoreError::Unavailable(
+                "the storage credentials have expired".into(),
+            ));
+        }
+        let asked = asked.0.clamp(1, SEVEN_DAYS.0);
+        Ok(u32::try_from(left).map_or(asked, |left| left.min(asked)))
+    }
+
+    /// The signature of a text, in hexadecimal.
+    fn sign(&self, text: &str) -> String {
+        let signature = self.mac.clone().chain_update(text).finalize();
+        hex::encode(signature.into_bytes())
+    }
 }
 
 /// What a signature covers, besides method-independent parameters and `host`.
@@ -188,7 +215,8 @@ impl Signer {
         let made = Arc::new(DayKey {
             day,
             scope,
-            credential: utf8_percent_encode(&credential, QUERY).to_string(),
+            credential_encoded: utf8_percent_encode(&credential, QUERY).to_string(),
+            credential,
             session_token: pair
                 .session_token
                 .as_ref()
@@ -208,18 +236,7 @@ impl Signer {
         now: Timestamp,
     ) -> Result<Presigned, StoreError> {
         let key = self.day_key(now);
-        let left = key
-            .pair
-            .expires_at
-            .map_or(i64::MAX, |at| now.seconds_until(at));
-        if left < 1 {
-            return Err(StoreError::Unavailable(
-                "the storage credentials have expired".into(),
-            ));
-        }
-        let asked = expires.0.clamp(1, SEVEN_DAYS.0);
-        let expires_in = u32::try_from(left).map_or(asked, |left| left.min(asked));
-
+        let expires_in = key.life(expires, now)?;
         let moment = amz_date(now);
         let signed_headers = match (request.content_length, request.sha256) {
             (None, None) => "host",
@@ -241,17 +258,8 @@ impl Signer {
         );
         let _ = self.write_canonical(&mut canonical, request, &path, &query, signed_headers);
         let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
-        let signature = key
-            .mac
-            .clone()
-            .chain_update("AWS4-HMAC-SHA256\n")
-            .chain_update(&moment)
-            .chain_update("\n")
-            .chain_update(&key.scope)
-            .chain_update("\n")
-            .chain_update(&digest)
-            .finalize();
-        let signature = hex::encode(signature.into_bytes());
+        let scope = &key.scope;
+        let signature = key.sign(&format!("AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"));
         let (scheme, host) = (self.scheme, &self.host);
         Ok(Presigned {
             url: SignedUrl::new(format!(
@@ -297,7 +305,7 @@ fn write_query(
     write!(
         out,
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={moment}&X-Amz-Expires={expires_in}",
-        key.credential
+        key.credential_encoded
     )?;
     if let Some(token) = &key.session_token {
         write!(out, "&X-Amz-Security-Token={token}")?;
@@ -332,7 +340,7 @@ fn amz_date(now: Timestamp) -> String {
 }
 
 /// Signs writes, for the staging bucket alone: what browsers get.
-pub(super) struct UploadSigner(Signer);
+pub(super) struct UploadSigner(Signer, String);
 
 /// Signs reads of the files bucket.
 pub(super) struct DownloadSigner(Signer);
@@ -346,13 +354,8 @@ impl UploadSigner {
         region: &str,
         keys: Arc<Keys>,
     ) -> Self {
-        Self(Signer::new(
-            endpoint,
-            staging_bucket,
-            path_style,
-            region,
-            keys,
-        ))
+        let signer = Signer::new(endpoint, staging_bucket, path_style, region, keys);
+        Self(signer, staging_bucket.to_owned())
     }
 
     /// One PUT of exactly `content_length` bytes; with `sha256` (base64), of exactly these bytes.
@@ -372,6 +375,17 @@ impl UploadSigner {
             sha256,
         };
         self.0.sign(&request, expires, now)
+    }
+
+    /// One form whose file has so many bytes.
+    pub(super) fn post(
+        &self,
+        key: &str,
+        sizes: RangeInclusive<u64>,
+        expires: Seconds,
+        now: Timestamp,
+    ) -> Result<Form, StoreError> {
+        self.0.form(&self.1, key, sizes, expires, now)
     }
 
     /// One part of a multipart upload, of exactly `content_length` bytes.
