@@ -11,7 +11,7 @@ use super::{DatabaseUrl, LogFormat, Synchronous};
 use crate::domain::dialect::Dialect;
 use crate::domain::media::{Accept, is_script};
 use crate::domain::secret::Secret;
-use crate::domain::slot::{Disposition, OnFull, Policy};
+use crate::domain::slot::{Disposition, FormAnswer, OnFull, Policy};
 use crate::domain::time::Seconds;
 
 /// A value as TOML or a variable gives it.
@@ -227,6 +227,27 @@ pub(super) const SYNCHRONOUS: Kind<Synchronous> = Kind {
         quoted(match synchronous {
             Synchronous::Full => "full",
             Synchronous::Normal => "normal",
+        })
+    },
+};
+
+/// What a slot's `form_answer` may be.
+pub(super) const FORM_ANSWER: Kind<FormAnswer> = Kind {
+    parse: |raw| {
+        one_of(
+            raw,
+            &[
+                ("files", FormAnswer::Files),
+                ("is_valid", FormAnswer::IsValid),
+                ("success", FormAnswer::Success),
+            ],
+        )
+    },
+    show: |answer| {
+        quoted(match answer {
+            FormAnswer::Files => "files",
+            FormAnswer::IsValid => "is_valid",
+            FormAnswer::Success => "success",
         })
     },
 };

@@ -1,13 +1,17 @@
 //! Dialects: protocols of foreign clients that a slot may speak besides the API, and how
 //! their clients send a file.
 
-use super::slot::{MAX_PARTS, MIN_PART_SIZE, Policy};
+use super::slot::{MAX_PARTS, MAX_PUT_SIZE, MIN_PART_SIZE, Policy};
 use super::ticket::{FIRST_LOOK, plan_parts};
 use super::time::Seconds;
 
 /// When the worker first looks at a ticket whose client never calls again: it is the only
 /// one that will.
 pub const FIRST_LOOK_AT_A_POST: Seconds = Seconds(5);
+
+/// How long a ticket lives whose file goes through this server in one request; it is renewed
+/// while bytes come.
+pub const RELAY_TTL: Seconds = Seconds(300);
 
 /// A protocol of foreign clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,8 +50,10 @@ pub enum Sending {
     Planned,
     /// One form, posted to the store by a client that never calls again.
     Posted,
-    /// Through this server, which writes one object.
-    Relayed,
+    /// Through this server, in one request of at most so many bytes.
+    Relayed(u64),
+    /// Through this server, in as many requests as the client likes.
+    Gathered,
     /// In parts of the client's own size: Uppy's, a ten-thousandth of the file and never
     /// less than S3's least.
     Chunked,
@@ -60,7 +66,7 @@ impl Sending {
     pub fn part_size(self, policy: &Policy, size: u64) -> Option<u64> {
         match self {
             Self::Planned => plan_parts(policy, size),
-            Self::Posted | Self::Relayed => None,
+            Self::Posted | Self::Relayed(_) | Self::Gathered => None,
             Self::Chunked => Some(size.div_ceil(MAX_PARTS).max(MIN_PART_SIZE)),
         }
     }
@@ -70,7 +76,18 @@ impl Sending {
     #[must_use]
     pub fn policy(self, policy: Policy) -> Policy {
         match self {
-            Self::Planned | Self::Relayed | Self::Chunked => policy,
+            Self::Planned | Self::Chunked => policy,
+            // Nothing of it has to outlive the request but its verdict, so what a killed
+            // process was relaying is free again soon.
+            Self::Relayed(at_most) => Policy {
+                ticket_ttl: policy.ticket_ttl.min(RELAY_TTL),
+                max_file_size: policy.max_file_size.min(MAX_PUT_SIZE).min(at_most),
+                ..policy
+            },
+            Self::Gathered => Policy {
+                max_file_size: policy.max_file_size.min(MAX_PUT_SIZE),
+                ..policy
+            },
             Self::Posted => Policy {
                 ticket_ttl: policy.ticket_ttl.min(policy.url_ttl),
                 ..policy
@@ -81,7 +98,7 @@ impl Sending {
     /// When the worker first looks at such a ticket, after its mint.
     pub const fn first_look(self) -> Seconds {
         match self {
-            Self::Planned | Self::Relayed | Self::Chunked => FIRST_LOOK,
+            Self::Planned | Self::Relayed(_) | Self::Gathered | Self::Chunked => FIRST_LOOK,
             Self::Posted => FIRST_LOOK_AT_A_POST,
         }
     }
@@ -119,7 +136,7 @@ mod tests {
         let large = 100 * MIB;
         assert_eq!(Sending::Planned.part_size(&policy, large), Some(64 * MIB));
         assert_eq!(Sending::Posted.part_size(&policy, large), None);
-        assert_eq!(Sending::Relayed.part_size(&policy, large), None);
+        assert_eq!(Sending::Relayed(large).part_size(&policy, large), None);
     }
 
     #[test]
@@ -130,5 +147,25 @@ mod tests {
         assert_eq!(posted.ticket_ttl, policy.url_ttl);
         assert_eq!(Sending::Chunked.policy(policy.clone()), policy);
         assert!(Sending::Posted.first_look() < Sending::Chunked.first_look());
+    }
+
+    #[test]
+    fn a_relayed_file_is_no_larger_than_its_request_and_its_ticket_soon_ends() {
+        let policy = Policy {
+            max_file_size: 6 << 30,
+            ..Policy::default()
+        };
+        let relayed = Sending::Relayed(1000).policy(policy.clone());
+        assert_eq!(
+            (relayed.max_file_size, relayed.ticket_ttl),
+            (1000, RELAY_TTL)
+        );
+        let endless = Sending::Relayed(u64::MAX).policy(policy.clone());
+        assert_eq!(endless.max_file_size, MAX_PUT_SIZE);
+        let gathered = Sending::Gathered.policy(policy.clone());
+        assert_eq!(
+            (gathered.max_file_size, gathered.ticket_ttl),
+            (MAX_PUT_SIZE, policy.ticket_ttl)
+        );
     }
 }

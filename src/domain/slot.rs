@@ -77,9 +77,24 @@ pub struct Policy {
     /// them: a release that does not know one of them must still read the row.
     #[serde(skip)]
     pub dialects: Vec<Dialect>,
+    /// What the dialect `form` answers. Not kept with a ticket either.
+    #[serde(skip)]
+    pub form_answer: FormAnswer,
     /// What the token tightened. A bound that a token drew refuses; it never retires a file.
     #[serde(default)]
     pub token: TokenLimits,
+}
+
+/// What a client of the dialect `form` expects to hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FormAnswer {
+    /// jQuery File Upload: `{"files":[…]}`.
+    #[default]
+    Files,
+    /// Tutorials: `{"is_valid":true,"name":…,"url":…}`.
+    IsValid,
+    /// filedrop: `{"success":true}`.
+    Success,
 }
 
 /// What a full slot does with one more.
@@ -163,6 +178,7 @@ impl Default for Policy {
             allow_active_content: false,
             per_tenant: TenantLimits::default(),
             dialects: Vec::new(),
+            form_answer: FormAnswer::default(),
             token: TokenLimits::default(),
         }
     }

@@ -164,7 +164,7 @@ fn plan(ticket: &Ticket, numbers: &[u32]) -> Result<Vec<ticket::Part>, Problem> 
 
 /// The store's id of the ticket's upload, created now if it is not there yet. Two first
 /// signs may both create one; the loser of the compare-and-set aborts its own.
-async fn upload_of(app: &App, ticket: &Ticket) -> Result<String, Problem> {
+pub(super) async fn upload_of(app: &App, ticket: &Ticket) -> Result<String, Problem> {
     if let Some(id) = &ticket.multipart_id {
         return Ok(id.clone());
     }

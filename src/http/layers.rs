@@ -250,6 +250,12 @@ where
         let mut inner = std::mem::replace(&mut self.inner, spare);
         let rules = Arc::clone(&self.rules);
         let started = Instant::now();
+        // A file on its way takes as long as it takes; its own pace is watched where it is read.
+        let patience = if dialects::is_relayed(&request) {
+            Duration::MAX
+        } else {
+            rules.timeout
+        };
         let id = rules.ids.of(request.headers());
         let span = tracing::info_span!(
             "request",
@@ -262,7 +268,7 @@ where
         );
         let answer = async move {
             let called = AssertUnwindSafe(async move { inner.call(request).await }).catch_unwind();
-            let response = match tokio::time::timeout(rules.timeout, called).await {
+            let response = match tokio::time::timeout(patience, called).await {
                 Ok(Ok(Ok(response))) => with_problem(response),
                 Ok(Err(panic)) => panicked(panic.as_ref(), &id).into_response(),
                 Err(_) => too_slow().into_response(),

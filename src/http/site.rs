@@ -37,6 +37,21 @@ impl Site {
         &self.public_url[origin_len(&self.public_url)..]
     }
 
+    /// Whether an address leads to a page of ours: one of these origins, or a path of the host.
+    pub fn has_page(&self, address: &str) -> bool {
+        // A browser reads a backslash as a slash, and skips what is no character.
+        if address.contains('\\') || address.contains(|c: char| c.is_control() || c == ' ') {
+            return false;
+        }
+        if address.starts_with('/') {
+            return !address.starts_with("//");
+        }
+        let end = address.find("://").map_or(0, |at| at + 3);
+        let rest = &address[end..];
+        let end = end + rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        self.origins.iter().any(|known| *known == address[..end])
+    }
+
     /// Refuses with `forbidden` a request that a page of another site may have made its visitor
     /// send, cookie and all. Browsers name the page's origin, but for the same origin's GETs.
     pub fn is_from_a_page(&self, headers: &HeaderMap) -> Result<(), Problem> {
@@ -73,6 +88,36 @@ mod tests {
         ] {
             let site = Site::new(url, &[]);
             assert_eq!((site.path(), site.url()), (path, url.unwrap_or_default()));
+        }
+    }
+
+    #[test]
+    fn only_our_own_pages_are_led_to() {
+        let site = Site::new(
+            Some("https://own.example/x"),
+            &["https://app.example".into(), "http://localhost:8080".into()],
+        );
+        for (address, ours) in [
+            ("https://app.example", true),
+            ("https://app.example/a?b#c", true),
+            ("https://app.example?b", true),
+            ("http://localhost:8080/a", true),
+            ("https://own.example/y", true),
+            ("/a/b?c=//d", true),
+            ("", false),
+            ("a", false),
+            ("//evil.example", false),
+            ("/\\evil.example", false),
+            ("/\t/evil.example", false),
+            ("https:\\\\app.example", false),
+            ("https://app.example.evil.example/", false),
+            ("https://app.example@evil.example/", false),
+            ("https://app.example:443/", false),
+            ("http://app.example/", false),
+            ("javascript://app.example/%0aalert(1)", false),
+            ("javascript:alert(1)", false),
+        ] {
+            assert_eq!(site.has_page(address), ours, "{address:?}");
         }
     }
 

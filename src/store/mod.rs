@@ -16,6 +16,7 @@ pub mod policy;
 mod probe;
 mod promote;
 mod read;
+mod relay;
 mod setup;
 mod sign;
 

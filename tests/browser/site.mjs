@@ -13,14 +13,14 @@ import { setTimeout as wait } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 import { BINARY, ENV, LOGS, end, start } from "./broker.mjs";
 
-const SECRET = "a secret of the browser tests, long enough for HS256";
+export const SECRET = "a secret of the browser tests, long enough for HS256";
 const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
 
 /**
  * A store (that of PUTGATE_TEST_STORE, else devstore), a line in front of it, pages of an origin of their own, a
- * broker for them, and Chromium. `slots` is TOML; `pages` has a body for every path.
+ * broker for them, and Chromium. `slots` and `server` are TOML; `pages` has a body for every path.
  */
-export async function startSite(name, { slots, pages = {} }) {
+export async function startSite(name, { slots, server = "", pages = {} }) {
   const dev = await start(name);
   const store = await storeOf(dev);
   const line = await Line.before(store.endpoint);
@@ -35,6 +35,7 @@ export async function startSite(name, { slots, pages = {} }) {
 [server]
 listen = "127.0.0.1:${port}"
 allowed_origins = ["${origin.url}"]
+${server}
 [database]
 url = "sqlite://${join(dir, "putgate.db")}"
 [storage]
@@ -220,7 +221,7 @@ async function drained(socket) {
 }
 
 /** A port that was free a moment ago; the broker must come back to it after a crash. */
-async function freePort() {
+export async function freePort() {
   const server = createTcpServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();

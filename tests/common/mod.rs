@@ -272,6 +272,12 @@ async fn app(database: &TestDatabase, store_url: &str, clock: &Clock, config: Co
     )
 }
 
+/// The app of another process over the same services, whose clocks run so many seconds ahead.
+pub async fn app_on(database: &TestDatabase, store_url: &str, ahead: u32) -> Arc<App> {
+    let clock = Clock::manual(Clock::System.now().plus(Seconds(ahead)));
+    app(database, store_url, &clock, configuration(SLOTS)).await
+}
+
 /// The API over an app, in its shell, believing [`SECRET`].
 pub fn router(app: &Arc<App>) -> Router {
     let verifier = Verifier::new(AuthSettings {

@@ -7,8 +7,13 @@
 
 mod access;
 mod common;
+mod form;
+mod jsonform;
+mod relay;
 mod uppy;
 
+use axum::extract::{MatchedPath, Request};
+use axum::http::Method;
 use axum::{Extension, Router};
 
 use super::Shared;
@@ -23,6 +28,15 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .nest(PLACE, common::routes())
         .nest(PLACE, of(Dialect::Uppy, uppy::routes()))
+        .nest(PLACE, of(Dialect::Form, form::routes()))
+        .nest(PLACE, of(Dialect::JsonForm, jsonform::routes()))
+}
+
+/// Whether a request brings files that go through this server.
+pub(super) fn is_relayed(request: &Request) -> bool {
+    let route = request.extensions().get().map(MatchedPath::as_str);
+    let route = route.and_then(|route| route.split_once(PLACE));
+    request.method() == Method::POST && matches!(route, Some((_, "/form" | "/jsonform")))
 }
 
 /// The routes of a dialect, marked with it: [`Access`] asks whether the slot speaks it.
