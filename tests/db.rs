@@ -15,6 +15,7 @@ use futures_util::future::join_all;
 use putgate::clock::Clock;
 use putgate::db::{Db, DbError, FileFilter, Settings, Synchronous, TicketFilter};
 use putgate::domain::books::{Account, Books, Footprint, Forget, IdempotencyKey, Stale, Usage};
+use putgate::domain::dialect::{Dialect, Sending};
 use putgate::domain::event::Event;
 use putgate::domain::file::File;
 use putgate::domain::key;
@@ -119,6 +120,7 @@ fn mint(who: &str, policy: &Policy, count: usize) -> Mint {
                     name: "a.bin".into(),
                     size: 10,
                     exact_size: true,
+                    sending: Sending::Planned,
                     media_type: Some("image/png".into()),
                     sha256: None,
                     metadata: serde_json::Map::new(),
@@ -691,7 +693,7 @@ async fn a_row_reads_back_as_it_was_decided() {
     let db = house.open().await;
     let mut request = mint("ann", &wide(), 1);
     request.reference = Some(putgate::domain::name::Ref::parse("post:1").unwrap());
-    request.dialect = Some("uppy".into());
+    request.dialect = Some(Dialect::Uppy);
     let minted = mint_all(&db, request).await.remove(0).unwrap();
     assert_eq!(db.ticket(minted.id).await.unwrap(), Some(minted.clone()));
     let attempt = begin(&db, &minted).await;

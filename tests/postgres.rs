@@ -18,6 +18,7 @@ use futures_util::future::join_all;
 use process::{Server, Site, mint, put};
 use putgate::db::{FileFilter, TicketFilter};
 use putgate::domain::books::{Footprint, Forget};
+use putgate::domain::dialect::Sending;
 use putgate::domain::file::File;
 use putgate::domain::key;
 use putgate::domain::ledger::{self, Claim, Commit, Committed, Mint, MintFile, Minted};
@@ -65,6 +66,7 @@ fn request(app: &App, who: &str, reference: Option<&str>, policy: &Policy) -> Mi
             name: "a.bin".into(),
             size: 10,
             exact_size: true,
+            sending: Sending::Planned,
             media_type: None,
             sha256: None,
             metadata: serde_json::Map::new(),

@@ -12,7 +12,7 @@ use putgate::flow::App;
 use putgate::http::auth::{AuthSettings, Verifier};
 use putgate::http::layers::{self, ShellSettings};
 use putgate::http::server::{self, Limits};
-use putgate::http::{Router, Shared, notifications, ops, routes};
+use putgate::http::{Router, Shared, Site, notifications, ops, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -120,6 +120,10 @@ pub(super) fn router(config: &Config, app: &Arc<App>, verifier: &Arc<Verifier>) 
     let api = routes(Shared {
         app: Arc::clone(app),
         verifier: Arc::clone(verifier),
+        site: Arc::new(Site::new(
+            config.server.public_url.as_deref(),
+            &config.server.allowed_origins,
+        )),
     });
     match &config.notifications.secret {
         Some(secret) => api.merge(notifications::routes(Arc::clone(app), secret.clone())),

@@ -9,8 +9,9 @@ use toml::de::DeTable;
 use super::mistake::{Mistakes, Origin};
 use super::reader::{Reader, Section};
 use super::values::{
-    self, Address, BASE_URL, BUCKET, COUNT, DISPOSITION, FLAG, Kind, LARGE_COUNT, LISTEN, LOG,
-    LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TARGET, TEXT, quoted,
+    self, Address, BASE_URL, BUCKET, COUNT, DISPOSITION, FLAG, FORM_ANSWER, Kind, LARGE_COUNT,
+    LISTEN, LOG, LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TARGET, TEXT,
+    quoted,
 };
 use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
@@ -489,6 +490,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
     if accept.is_empty() && r.has(s, "accept") {
         r.refuse(s, "accept", "empty. Leave it out to take any bytes.");
     }
+    let dialects = r.list(s, "dialects", values::dialect);
     let policy = Policy {
         accept: Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default(),
         max_file_size: r.bounded_or(
@@ -524,6 +526,8 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
         allow_active_content: r.value_or(s, "allow_active_content", &FLAG, false),
         image: image(r, s),
         per_tenant: per_tenant(r, s),
+        dialects: dialects.into_iter().map(|(dialect, _)| dialect).collect(),
+        form_answer: r.value_or(s, "form_answer", &FORM_ANSWER, default.form_answer),
         token: default.token,
     };
     policy_rules(r, s, &policy, retention);

@@ -1,5 +1,7 @@
 //! What the configuration means, and what is said when it is wrong.
 
+mod dialects;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 

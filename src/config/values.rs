@@ -8,9 +8,10 @@ use std::path::PathBuf;
 use toml::de::DeValue;
 
 use super::{DatabaseUrl, LogFormat, Synchronous};
+use crate::domain::dialect::Dialect;
 use crate::domain::media::{Accept, is_script};
 use crate::domain::secret::Secret;
-use crate::domain::slot::{Disposition, OnFull, Policy};
+use crate::domain::slot::{Disposition, FormAnswer, OnFull, Policy};
 use crate::domain::time::Seconds;
 
 /// A value as TOML or a variable gives it.
@@ -230,6 +231,27 @@ pub(super) const SYNCHRONOUS: Kind<Synchronous> = Kind {
     },
 };
 
+/// What a slot's `form_answer` may be.
+pub(super) const FORM_ANSWER: Kind<FormAnswer> = Kind {
+    parse: |raw| {
+        one_of(
+            raw,
+            &[
+                ("files", FormAnswer::Files),
+                ("is_valid", FormAnswer::IsValid),
+                ("success", FormAnswer::Success),
+            ],
+        )
+    },
+    show: |answer| {
+        quoted(match answer {
+            FormAnswer::Files => "files",
+            FormAnswer::IsValid => "is_valid",
+            FormAnswer::Success => "success",
+        })
+    },
+};
+
 /// What a slot's `on_full` may be.
 pub(super) const ON_FULL: Kind<OnFull> = Kind {
     parse: |raw| {
@@ -350,6 +372,15 @@ pub(super) fn origin(text: &str) -> Result<Address, String> {
             quoted(&url.text_of_origin())
         ))
     }
+}
+
+/// One entry of a slot's `dialects`.
+pub(super) fn dialect(text: &str) -> Result<Dialect, String> {
+    Dialect::parse(text).ok_or_else(|| {
+        let known = Dialect::ALL.map(Dialect::as_str);
+        let known = known.map(quoted).join(", ");
+        format!("no dialect is called that. Write some of {known}.")
+    })
 }
 
 /// One entry of a slot's `accept`.

@@ -524,12 +524,15 @@ async fn form(bench: &Bench<'_>) -> Finding {
     let key = bench.key("form");
     let fix = "nothing has to be done for Putgate's own client, which uses PUT; clients that \
                post forms cannot use this store";
-    let form = match bench.store.presign_form(&key, 1024, TTL, bench.clock.now()) {
+    let form = match bench
+        .store
+        .presign_post(&key, 1..=1024, TTL, bench.clock.now())
+    {
         Ok(form) => form,
         Err(why) => return unsigned("form", &why),
     };
     let mut body = Vec::new();
-    for (name, value) in &form.fields.0 {
+    for (name, value) in &form.fields {
         let part = format!(
             "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
         );
@@ -544,10 +547,9 @@ async fn form(bench: &Bench<'_>) -> Finding {
     body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
     let kind = format!("multipart/form-data; boundary={BOUNDARY}");
     let headers = [("content-type", kind.as_str())];
-    let url = form.url.expose();
     match bench
         .wire
-        .send(Method::POST, url, &headers, body.into())
+        .send(Method::POST, &form.url, &headers, body.into())
         .await
     {
         Ok(reply) if (200..300).contains(&reply.status) => {

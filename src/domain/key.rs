@@ -16,10 +16,31 @@ pub fn probe(id: Id) -> String {
     format!("{PROBE}{id}")
 }
 
-/// The ticket a staging key belongs to, its own or that of its probe; `None` when no ticket
-/// of ours made it.
+/// `{ticket id}.`: what the keys of a ticket's pieces begin with, in the staging bucket.
+pub fn piece_prefix(id: Id) -> String {
+    format!("{id}.")
+}
+
+/// `{ticket id}.{offset}`: where a piece of a file waits for the next one, when a client posts
+/// a file in several requests.
+pub fn piece(id: Id, offset: u64) -> String {
+    format!("{id}.{offset}")
+}
+
+/// The offset that the key of a piece names.
+pub fn piece_offset(key: &str) -> Option<u64> {
+    let digits = key.split_once('.')?.1;
+    let plain = !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// The ticket a staging key belongs to, its own or that of its probe or of a piece; `None`
+/// when no ticket of ours made it.
 pub fn staging_owner(key: &str) -> Option<Id> {
-    let key = key.strip_prefix(PROBE).unwrap_or(key);
+    let key = match piece_offset(key) {
+        Some(_) => key.split_once('.')?.0,
+        None => key.strip_prefix(PROBE).unwrap_or(key),
+    };
     (key.len() == 36).then(|| Id::try_parse(key).ok()).flatten()
 }
 
@@ -73,12 +94,20 @@ mod tests {
         );
         assert_eq!(staging_owner(&staging(id)), Some(id));
         assert_eq!(staging_owner(&probe(id)), Some(id));
+        let piece = piece(id, 5_242_880);
+        assert!(piece.starts_with(&piece_prefix(id)));
+        assert_eq!(piece_offset(&piece), Some(5_242_880));
+        assert_eq!(staging_owner(&piece), Some(id));
         for foreign in [
             "",
             "x",
             "acme/photos/readme.txt",
             "../../etc/passwd",
             &id.simple().to_string(),
+            &format!("{id}."),
+            &format!("{id}.+1"),
+            &format!("{id}.1.2"),
+            &format!("{}.1", probe(id)),
         ] {
             assert_eq!(final_owner(foreign), None, "{foreign}");
             assert_eq!(staging_owner(foreign), None, "{foreign}");

@@ -74,6 +74,8 @@ codes! {
     TooManyOpenTickets = "too-many-open-tickets", 429, "Too many open tickets";
     /// Our fault.
     Internal = "internal", 500, "Something went wrong here";
+    /// As much as this server does at once is being done.
+    Busy = "busy", 503, "Too much at once";
     /// The store did not answer as it should.
     StorageUnavailable = "storage-unavailable", 503, "The storage is unavailable";
     /// The database did not answer as it should.

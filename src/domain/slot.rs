@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::dialect::Dialect;
 use super::media::Accept;
 use super::name::SlotName;
 use super::time::Seconds;
@@ -72,9 +73,28 @@ pub struct Policy {
     /// Bounds over all owners of a tenant.
     #[serde(default)]
     pub per_tenant: TenantLimits,
+    /// The protocols it speaks besides the API. Not kept with a ticket, which has no use for
+    /// them: a release that does not know one of them must still read the row.
+    #[serde(skip)]
+    pub dialects: Vec<Dialect>,
+    /// What the dialect `form` answers. Not kept with a ticket either.
+    #[serde(skip)]
+    pub form_answer: FormAnswer,
     /// What the token tightened. A bound that a token drew refuses; it never retires a file.
     #[serde(default)]
     pub token: TokenLimits,
+}
+
+/// What a client of the dialect `form` expects to hear.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum FormAnswer {
+    /// jQuery File Upload: `{"files":[…]}`.
+    #[default]
+    Files,
+    /// Tutorials: `{"is_valid":true,"name":…,"url":…}`.
+    IsValid,
+    /// filedrop: `{"success":true}`.
+    Success,
 }
 
 /// What a full slot does with one more.
@@ -157,6 +177,8 @@ impl Default for Policy {
             strict_match: false,
             allow_active_content: false,
             per_tenant: TenantLimits::default(),
+            dialects: Vec::new(),
+            form_answer: FormAnswer::default(),
             token: TokenLimits::default(),
         }
     }

@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::dialect::{Dialect, Sending};
 use super::name::{Id, Owner, Ref, SlotName, Tenant};
 use super::problem::{Code, Problem};
 use super::slot::{Policy, SEVEN_DAYS};
@@ -132,7 +133,8 @@ pub struct Ticket {
     pub clean_at: Option<Timestamp>,
     /// What the last attempt saw, in one line, for `putgate show`.
     pub note: Option<String>,
-    /// The dialect it was minted through, when not the API itself.
+    /// The dialect it was minted through, when not the API itself; as its row spells it,
+    /// since a newer release may know one more.
     pub dialect: Option<String>,
 }
 
@@ -197,10 +199,30 @@ impl Ticket {
         now >= self.expires_at.plus(GRACE).plus(UNREADABLE_GRACE)
     }
 
-    /// When the worker looks again after `checks` looks: one minute, doubling to an hour,
-    /// and always at the last attempt.
+    /// How its client sends the bytes, as far as the worker cares.
+    fn sending(&self) -> Sending {
+        let is_uppys = self.dialect.as_deref() == Some(Dialect::Uppy.as_str());
+        match self.part_size {
+            None if is_uppys => Sending::Posted,
+            _ => Sending::Planned,
+        }
+    }
+
+    /// The size that an object of `found` bytes must have: the declared one, or for clients
+    /// that declare none its own, up to what was reserved.
+    pub fn right_size(&self, found: u64) -> u64 {
+        if self.exact_size {
+            self.size
+        } else {
+            found.min(self.size)
+        }
+    }
+
+    /// When the worker looks again after `checks` looks: as long as before the first one,
+    /// doubling to an hour, and always at the last attempt.
     pub fn next_look(&self, now: Timestamp) -> Timestamp {
-        let wait = Seconds(FIRST_LOOK.0 << self.checks.min(6)).min(Seconds(3600));
+        let first = self.sending().first_look().0;
+        let wait = Seconds(first << self.checks.min(10)).min(Seconds(3600));
         let last = self.expires_at.plus(GRACE);
         let next = now.plus(wait);
         if now < last { next.min(last) } else { next }

@@ -98,15 +98,14 @@ async fn in_turn(app: &Arc<App>, id: Id, share: Share) -> Outcome {
     .unwrap_or_else(|_| Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off")))
 }
 
-async fn run(app: &Arc<App>, id: Id) -> Outcome {
+/// Takes the lease on a ticket, if nobody has it.
+pub(super) async fn begin(app: &App, id: Id) -> Result<Began, DbError> {
     let row = crate::domain::books::Footprint {
         tickets: vec![id],
         ..Default::default()
     };
-    let asked = tokio::time::Instant::now();
     let mut before: Option<Box<Ticket>> = None;
-    let began = app
-        .db
+    app.db
         .write(row, move |books, now| {
             let began = ledger::begin_after(books, now, id, before.as_deref());
             if let Began::Yours(ticket) = &began {
@@ -114,8 +113,12 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
             }
             began
         })
-        .await;
-    let ticket = match began {
+        .await
+}
+
+async fn run(app: &Arc<App>, id: Id) -> Outcome {
+    let asked = tokio::time::Instant::now();
+    let ticket = match begin(app, id).await {
         Ok(Began::Yours(ticket)) => *ticket,
         Ok(Began::Busy) => return Outcome::Busy,
         Ok(Began::Closed(ticket)) => return Outcome::Closed(ticket),
@@ -155,7 +158,8 @@ async fn run(app: &Arc<App>, id: Id) -> Outcome {
     outcome
 }
 
-async fn release(app: &App, ticket: &Ticket, note: &str) {
+/// Gives the lease back without a decision.
+pub(super) async fn release(app: &App, ticket: &Ticket, note: &str) {
     let (id, epoch, note) = (ticket.id, ticket.epoch, note.to_owned());
     let released = app
         .db
@@ -306,11 +310,7 @@ fn piece((offset, bytes): &(u64, Bytes)) -> Piece<'_> {
 fn deliberate(ticket: &Ticket, facts: &Facts, head: &[u8], more: &[(u64, Bytes)]) -> Verdict {
     let declared = Declared {
         name: &ticket.name,
-        size: if ticket.exact_size {
-            ticket.size
-        } else {
-            facts.size
-        },
+        size: ticket.right_size(facts.size),
         media_type: ticket.media_type.as_deref(),
         sha256: ticket.sha256.as_deref(),
     };

@@ -10,6 +10,7 @@ use super::{App, new_id};
 use crate::db::TicketFilter;
 use crate::domain::books::IdempotencyKey;
 use crate::domain::caller::{Caller, Scope};
+use crate::domain::dialect::{Dialect, Sending};
 use crate::domain::disposition::clean_name;
 use crate::domain::ledger::{self, Mint, MintFile, Minted};
 use crate::domain::media;
@@ -37,6 +38,10 @@ pub struct Request {
     pub owner: Option<Owner>,
     /// The files.
     pub files: Vec<Wish>,
+    /// The dialect it came through, when not the API itself.
+    pub dialect: Option<Dialect>,
+    /// How the client will send the files.
+    pub sending: Sending,
     /// The `Idempotency-Key`, and the request's own bytes.
     pub idempotency: Option<(String, Vec<u8>)>,
 }
@@ -46,8 +51,8 @@ pub struct Request {
 pub struct Wish {
     /// Its name.
     pub name: String,
-    /// Its bytes.
-    pub size: i64,
+    /// Its bytes; `None`: as many as the slot allows, for clients that declare none.
+    pub size: Option<i64>,
     /// Its media type.
     pub media_type: Option<String>,
     /// Its SHA-256, base64.
@@ -84,10 +89,12 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
         return Err(Problem::invalid(detail));
     }
     let policy = slot.policy.tightened(caller.limits_for(&slot.name));
+    let (dialect, sending) = (request.dialect, request.sending);
+    let policy = sending.policy(policy);
     let files: Vec<_> = request
         .files
         .into_iter()
-        .map(|wish| check(app, &policy, wish))
+        .map(|wish| check(app, &policy, sending, wish))
         .collect();
     if let Some(problem) = files.iter().find_map(|file| match file {
         Err(Refusal::Request(problem)) => Some(problem.clone()),
@@ -110,7 +117,7 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
                 })
             })
             .collect(),
-        dialect: None,
+        dialect,
         idempotency: request.idempotency.map(|(key, body)| {
             let key = IdempotencyKey {
                 tenant: caller.tenant.clone(),
@@ -206,10 +213,14 @@ enum Refusal {
 }
 
 /// Everything about a file that needs no books.
-fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
+fn check(app: &App, policy: &Policy, sending: Sending, wish: Wish) -> Result<MintFile, Refusal> {
     let bad = |detail: String| Refusal::Request(Problem::invalid(detail));
-    let size = u64::try_from(wish.size)
-        .map_err(|_| bad(format!("size: at least 1 byte, got {}", wish.size)))?;
+    let size = match wish.size {
+        None => policy.max_file_size,
+        Some(size) => {
+            u64::try_from(size).map_err(|_| bad(format!("size: at least 1 byte, got {size}")))?
+        }
+    };
     if size == 0 {
         // Somebody picked an empty file among others; those need not suffer for it.
         let problem = Problem::invalid("size: at least 1 byte, the file is empty");
@@ -261,7 +272,8 @@ fn check(app: &App, policy: &Policy, wish: Wish) -> Result<MintFile, Refusal> {
         id: new_id(&app.clock),
         name: clean_name(&wish.name),
         size,
-        exact_size: true,
+        exact_size: wish.size.is_some(),
+        sending,
         media_type: wish.media_type.filter(|text| !text.is_empty()),
         sha256: wish.sha256.filter(|_| single_put),
         metadata: wish.metadata,

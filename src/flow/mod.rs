@@ -10,6 +10,7 @@ pub mod deliver;
 pub mod look;
 pub mod mint;
 pub mod notify;
+pub mod relay;
 pub mod show;
 pub mod sign;
 pub mod sweep;
@@ -56,6 +57,8 @@ pub struct App {
     pub retention: Seconds,
     /// Where events go; unset: nowhere.
     pub receiver: OnceLock<Arc<Receiver>>,
+    /// How much is relayed; unset: [`relay::Limits::default`].
+    pub relays: OnceLock<relay::Relays>,
     closed: broadcast::Sender<Id>,
     stopping: watch::Sender<bool>,
     turns: Arc<turns::Turns>,
@@ -82,6 +85,7 @@ impl App {
             max_open_tickets,
             retention,
             receiver: OnceLock::new(),
+            relays: OnceLock::new(),
             closed,
             stopping: watch::Sender::new(false),
             turns: Arc::default(),
@@ -96,6 +100,12 @@ impl App {
             .get(name)
             .cloned()
             .ok_or_else(|| Problem::new(Code::NotFound, format!("no slot is named {name}")))
+    }
+
+    /// The places for files that go through this server.
+    pub fn relays(&self) -> &relay::Relays {
+        self.relays
+            .get_or_init(|| relay::Relays::new(relay::Limits::default()))
     }
 
     /// Ends the worker and all waiting: what is in flight answers with what is true now.

@@ -9,8 +9,9 @@ use crate::domain::key;
 use crate::domain::ledger;
 use crate::domain::name::Id;
 use crate::domain::problem::{Code, Problem};
+use crate::domain::slot::MAX_PUT_SIZE;
 use crate::domain::ticket::{self, State, Ticket};
-use crate::store::{Bucket, Part, Presigned, StoreError};
+use crate::store::{Bucket, Form, Part, Presigned, StoreError};
 
 /// The most parts of one call.
 pub const MAX_PARTS_A_CALL: usize = 100;
@@ -20,6 +21,8 @@ pub const MAX_PARTS_A_CALL: usize = 100;
 pub enum Transfer {
     /// One PUT.
     Put(Presigned),
+    /// One form.
+    Post(Form),
     /// Parts of a plan; `parts` are those that were asked for.
     Multipart {
         /// Bytes of each part but the last.
@@ -39,6 +42,8 @@ pub fn transfer(app: &App, ticket: &Ticket) -> Result<Transfer, Problem> {
     let ttl = ticket.url_life(app.db.now());
     let (ttl, now) = (ttl.ok_or_else(|| too_late(ticket))?, app.clock.now());
     match ticket.part_size {
+        // A PUT is signed for its exact length, which nobody knows here.
+        None if !ticket.exact_size => post(app, ticket).map(Transfer::Post),
         None => {
             let signed = app.store.presign_put(
                 &key::staging(ticket.id),
@@ -56,6 +61,19 @@ pub fn transfer(app: &App, ticket: &Ticket) -> Result<Transfer, Problem> {
             expires_in: ttl.0,
         }),
     }
+}
+
+/// A form that fills the ticket with one POST: of the declared size, or of any up to what was
+/// reserved. No store call.
+pub fn post(app: &App, ticket: &Ticket) -> Result<Form, Problem> {
+    let ttl = ticket.url_life(app.db.now());
+    let ttl = ttl.ok_or_else(|| too_late(ticket))?;
+    let least = if ticket.exact_size { ticket.size } else { 1 };
+    let sizes = least..=ticket.size.min(MAX_PUT_SIZE);
+    let now = app.clock.now();
+    Ok(app
+        .store
+        .presign_post(&key::staging(ticket.id), sizes, ttl, now)?)
 }
 
 fn too_late(ticket: &Ticket) -> Problem {
@@ -146,7 +164,7 @@ fn plan(ticket: &Ticket, numbers: &[u32]) -> Result<Vec<ticket::Part>, Problem> 
 
 /// The store's id of the ticket's upload, created now if it is not there yet. Two first
 /// signs may both create one; the loser of the compare-and-set aborts its own.
-async fn upload_of(app: &App, ticket: &Ticket) -> Result<String, Problem> {
+pub(super) async fn upload_of(app: &App, ticket: &Ticket) -> Result<String, Problem> {
     if let Some(id) = &ticket.multipart_id {
         return Ok(id.clone());
     }

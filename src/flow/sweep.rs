@@ -211,7 +211,10 @@ pub async fn clean(app: &App, ticket: &Ticket) -> Result<bool, Problem> {
 async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
     let staging = key::staging(ticket.id);
     app.store.delete(Bucket::Staging, &staging).await?;
-    if ticket.part_size.is_some() {
+    if ticket.dialect.is_some() {
+        remove_pieces(app, ticket).await?;
+    }
+    if ticket.part_size.is_some() || ticket.dialect.is_some() {
         for upload in app.store.list_uploads(Bucket::Staging, &staging).await? {
             abort(app, Bucket::Staging, &staging, &upload).await?;
         }
@@ -233,6 +236,23 @@ async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), StoreError> 
         }
     }
     Ok(())
+}
+
+/// Removes what a file that came in several requests was kept as.
+async fn remove_pieces(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
+    let prefix = key::piece_prefix(ticket.id);
+    loop {
+        let page = app
+            .store
+            .list(Bucket::Staging, &prefix, None, BATCH)
+            .await?;
+        for object in page.objects {
+            app.store.delete(Bucket::Staging, &object.key).await?;
+        }
+        if page.next.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 async fn abort(app: &App, bucket: Bucket, key: &str, upload: &str) -> Result<(), StoreError> {

@@ -132,8 +132,19 @@ impl Verifier {
         headers: &HeaderMap,
         now: Timestamp,
     ) -> Result<Arc<Caller>, Problem> {
+        self.bearer_of(bearer(headers)?, None, now).await
+    }
+
+    /// The same for a token that came in another way. One with a `longest` life must end
+    /// within so much time from now: addresses are kept and shown in more places than headers.
+    pub async fn bearer_of(
+        &self,
+        token: &str,
+        longest: Option<Seconds>,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Problem> {
         let ring = self.ring.load_full();
-        let refused = match ring.judge(headers, now) {
+        let refused = match ring.judge(token, longest, now) {
             Ok(caller) => return Ok(caller),
             Err(refused) => refused,
         };
@@ -148,7 +159,8 @@ impl Verifier {
             )
             .with("retry_after", 5));
         }
-        self.verify(headers, now)
+        ring.judge(token, longest, now)
+            .map_err(|refused| refused.problem)
     }
 
     /// Who sent a request with these headers, at this moment, by the keys that are here.
@@ -156,7 +168,8 @@ impl Verifier {
     /// `"error": "invalid_token"` (RFC 6750, 3.1).
     pub fn verify(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Problem> {
         let ring = self.ring.load_full();
-        ring.judge(headers, now).map_err(|refused| refused.problem)
+        ring.judge(bearer(headers)?, None, now)
+            .map_err(|refused| refused.problem)
     }
 }
 
@@ -199,8 +212,12 @@ impl Ring {
         })
     }
 
-    fn judge(&self, headers: &HeaderMap, now: Timestamp) -> Result<Arc<Caller>, Refused> {
-        let token = bearer(headers)?;
+    fn judge(
+        &self,
+        token: &str,
+        longest: Option<Seconds>,
+        now: Timestamp,
+    ) -> Result<Arc<Caller>, Refused> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(
                 invalid(format!("the token is longer than {MAX_TOKEN_BYTES} bytes")).into(),
@@ -213,7 +230,7 @@ impl Ring {
         if let Some(known) = known
             && known.by.still_holds(set)
         {
-            known.life.holds(now, self.leeway).map_err(invalid)?;
+            self.in_time(known.life, longest, now)?;
             return Ok(known.caller);
         }
         let signed = Signed::parse(token).map_err(invalid)?;
@@ -224,10 +241,16 @@ impl Ring {
             });
         };
         let known = self.read(&signed, by).map_err(invalid)?;
-        known.life.holds(now, self.leeway).map_err(invalid)?;
+        self.in_time(known.life, longest, now)?;
         let caller = Arc::clone(&known.caller);
         self.memory().put(print, known);
         Ok(caller)
+    }
+
+    fn in_time(&self, life: Life, longest: Option<Seconds>, now: Timestamp) -> Result<(), Problem> {
+        life.holds(now, self.leeway)
+            .and_then(|()| life.ends_within(longest, now, self.leeway))
+            .map_err(invalid)
     }
 
     /// Whose key signed a token.
@@ -297,7 +320,7 @@ pub(super) fn bearer(headers: &HeaderMap) -> Result<&str, Problem> {
         .ok_or_else(|| invalid("the Authorization header is not `Bearer <token>`"))
 }
 
-fn invalid(detail: impl Into<String>) -> Problem {
+pub(super) fn invalid(detail: impl Into<String>) -> Problem {
     Problem::new(Code::Unauthenticated, detail).with("error", "invalid_token")
 }
 
@@ -442,6 +465,22 @@ impl Life {
             return Err("the token is not valid yet".into());
         }
         Ok(())
+    }
+
+    fn ends_within(
+        self,
+        longest: Option<Seconds>,
+        now: Timestamp,
+        leeway: Seconds,
+    ) -> Result<(), String> {
+        let latest = |longest: Seconds| now.seconds() + i64::from(longest.0) + i64::from(leeway.0);
+        match longest {
+            Some(longest) if self.exp > latest(longest) => Err(format!(
+                "a token in an address must expire within {} seconds",
+                longest.0
+            )),
+            _ => Ok(()),
+        }
     }
 }
 

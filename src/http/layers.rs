@@ -7,7 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -17,9 +17,10 @@ use futures_util::FutureExt;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tower::{Layer, Service};
-use tower_http::cors::{AllowOrigin, CorsLayer};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Cors, CorsLayer};
 use tracing::Instrument;
 
+use super::dialects;
 use super::problem::{BODY_LIMIT, Refusal};
 use crate::domain::problem::{Code, Problem};
 
@@ -63,7 +64,10 @@ pub fn wrap(router: Router, settings: &ShellSettings) -> Router {
         timeout: settings.request_timeout,
         ids: RequestIds::default(),
     }));
-    let cors = cors(settings.allowed_origins.clone());
+    let cors = Crossing {
+        api: cors(settings.allowed_origins.clone()),
+        dialects: dialects_cors(settings.allowed_origins.clone()),
+    };
     // One tuple is one layer: axum boxes a service per `layer` call and route. CORS is
     // outside, so that a page can also read what a panic or a timeout answered.
     router.layer((cors, shell, DefaultBodyLimit::max(BODY_LIMIT)))
@@ -85,6 +89,80 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
         ])
         .expose_headers([header::RETRY_AFTER, REQUEST_ID])
         .max_age(Duration::from_hours(2))
+}
+
+/// What the clients of dialects send and read, which is more: cookies, and headers that Putgate
+/// need not know. It is for the listed origins all the same.
+fn dialects_cors(origins: Vec<HeaderValue>) -> CorsLayer {
+    let named = HeaderName::from_static;
+    cors(origins)
+        .allow_credentials(true)
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+            Method::HEAD,
+            Method::OPTIONS,
+        ])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([
+            header::RETRY_AFTER,
+            REQUEST_ID,
+            header::ETAG,
+            header::LOCATION,
+            header::RANGE,
+            header::CONTENT_DISPOSITION,
+            named("upload-offset"),
+            named("upload-length"),
+            named("upload-expires"),
+            named("tus-resumable"),
+            named("tus-version"),
+            named("tus-extension"),
+            named("tus-max-size"),
+        ])
+}
+
+/// CORS by route: that of the API, and that of dialects.
+#[derive(Clone, Debug)]
+struct Crossing<C> {
+    api: C,
+    dialects: C,
+}
+
+impl<S: Clone> Layer<S> for Crossing<CorsLayer> {
+    type Service = Crossing<Cors<S>>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Crossing {
+            api: self.api.layer(inner.clone()),
+            dialects: self.dialects.layer(inner),
+        }
+    }
+}
+
+impl<S> Service<Request> for Crossing<Cors<S>>
+where
+    Cors<S>: Service<Request>,
+{
+    type Response = <Cors<S> as Service<Request>>::Response;
+    type Error = <Cors<S> as Service<Request>>::Error;
+    type Future = <Cors<S> as Service<Request>>::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        ready!(self.api.poll_ready(cx))?;
+        self.dialects.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let route = request.extensions().get().map(MatchedPath::as_str);
+        if route.is_some_and(|route| route.contains(dialects::PLACE)) {
+            self.dialects.call(request)
+        } else {
+            self.api.call(request)
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -172,6 +250,12 @@ where
         let mut inner = std::mem::replace(&mut self.inner, spare);
         let rules = Arc::clone(&self.rules);
         let started = Instant::now();
+        // A file on its way takes as long as it takes; its own pace is watched where it is read.
+        let patience = if dialects::is_relayed(&request) {
+            Duration::MAX
+        } else {
+            rules.timeout
+        };
         let id = rules.ids.of(request.headers());
         let span = tracing::info_span!(
             "request",
@@ -184,7 +268,7 @@ where
         );
         let answer = async move {
             let called = AssertUnwindSafe(async move { inner.call(request).await }).catch_unwind();
-            let response = match tokio::time::timeout(rules.timeout, called).await {
+            let response = match tokio::time::timeout(patience, called).await {
                 Ok(Ok(Ok(response))) => with_problem(response),
                 Ok(Err(panic)) => panicked(panic.as_ref(), &id).into_response(),
                 Err(_) => too_slow().into_response(),

@@ -2,6 +2,7 @@
 
 pub mod auth;
 pub mod dev;
+pub mod dialects;
 pub mod layers;
 pub mod problem;
 pub mod server;
@@ -9,10 +10,12 @@ pub mod server;
 mod jwks;
 pub mod ops;
 mod public;
+mod site;
 mod v1;
 
 use std::sync::Arc;
 
+pub use self::site::Site;
 pub use self::v1::notifications;
 pub use axum::Router;
 use axum::extract::FromRequestParts;
@@ -30,6 +33,8 @@ pub struct Shared {
     pub app: Arc<App>,
     /// Whose tokens are believed.
     pub verifier: Arc<Verifier>,
+    /// Where browsers find this API, and from which pages.
+    pub site: Arc<Site>,
 }
 
 /// The bearer of the request's token.
@@ -45,12 +50,20 @@ impl FromRequestParts<Shared> for Bearer {
     }
 }
 
-/// Every route but `dev`'s, without the shell of [`layers::wrap`].
+/// Every route but `dev`'s, without the shell of [`layers::wrap`]. All are there twice when the
+/// public URL has a path: with it and, behind a proxy that takes it off, without.
 pub fn routes(shared: Shared) -> Router {
     let ops = ops::routes(Arc::clone(&shared.app));
-    Router::new()
+    let path = shared.site.path().to_owned();
+    let routes = Router::new()
         .nest("/v1", v1::routes())
         .merge(public::routes())
+        .merge(dialects::routes())
         .with_state(shared)
-        .merge(ops)
+        .merge(ops);
+    if path.is_empty() {
+        routes
+    } else {
+        Router::new().nest(&path, routes.clone()).merge(routes)
+    }
 }

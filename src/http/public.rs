@@ -11,6 +11,7 @@ use super::problem::Path;
 use crate::domain::name::Id;
 use crate::domain::problem::{Code, Problem};
 use crate::flow::look;
+use crate::store::Presigned;
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/f/{id}", get(redirect))
@@ -19,16 +20,17 @@ pub(super) fn routes() -> Router<Shared> {
 /// A redirect to a presigned GET, cacheable for less than that lives.
 async fn redirect(State(shared): State<Shared>, Path(id): Path<Id>) -> Result<Response, Problem> {
     let signed = look::public_file(&shared.app, id).await?;
-    let fresh = signed.expires_in / 2;
-    let headers = [
-        (header::LOCATION, signed.url.expose().to_owned()),
-        (header::CACHE_CONTROL, format!("public, max-age={fresh}")),
-    ];
-    let mut answer = StatusCode::FOUND.into_response();
-    for (name, value) in headers {
-        let value = HeaderValue::try_from(value)
-            .map_err(|_| Problem::new(Code::Internal, "the URL is no header value"))?;
-        answer.headers_mut().insert(name, value);
+    let mut answer = found(&signed)?;
+    let fresh = format!("public, max-age={}", signed.expires_in / 2);
+    if let Ok(fresh) = HeaderValue::try_from(fresh) {
+        answer.headers_mut().insert(header::CACHE_CONTROL, fresh);
     }
     Ok(answer)
+}
+
+/// A redirect to a presigned GET.
+pub(super) fn found(signed: &Presigned) -> Result<Response, Problem> {
+    let place = HeaderValue::try_from(signed.url.expose())
+        .map_err(|_| Problem::new(Code::Internal, "the URL is no header value"))?;
+    Ok((StatusCode::FOUND, [(header::LOCATION, place)]).into_response())
 }

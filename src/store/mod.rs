@@ -17,10 +17,12 @@ pub mod policy;
 mod probe;
 mod promote;
 mod read;
+mod relay;
 mod setup;
 mod sign;
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -276,6 +278,18 @@ impl Store {
         self.0.uploads.put(staging_key, size, sha256, ttl, now)
     }
 
+    /// Signs one form whose file of so many bytes goes to staging. No network. Fails only when
+    /// the credentials have expired.
+    pub fn presign_post(
+        &self,
+        staging_key: &str,
+        sizes: RangeInclusive<u64>,
+        ttl: Seconds,
+        now: Timestamp,
+    ) -> Result<Form, StoreError> {
+        self.0.uploads.post(staging_key, sizes, ttl, now)
+    }
+
     /// Signs one part of exactly `size` bytes of a multipart upload to staging. No network.
     pub fn presign_part(
         &self,
@@ -289,17 +303,6 @@ impl Store {
         self.0
             .uploads
             .part(staging_key, upload_id, number, size, ttl, now)
-    }
-
-    /// Signs a form (a POST policy) for one file of 1 to `max_size` bytes to staging. No network.
-    pub fn presign_form(
-        &self,
-        staging_key: &str,
-        max_size: u64,
-        ttl: Seconds,
-        now: Timestamp,
-    ) -> Result<Form, StoreError> {
-        self.0.uploads.form(staging_key, max_size, ttl, now)
     }
 
     /// Signs one GET of a file, answered with this `Content-Disposition` and `Content-Type`.

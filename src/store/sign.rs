@@ -5,18 +5,19 @@
 //! this one changes when its tests change.
 //! See "Authenticating Requests: Using Query Parameters" in the S3 API reference.
 
+mod form;
+
 use std::fmt::{self, Write};
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use arc_swap::ArcSwapOption;
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit, Mac};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
+pub use self::form::Form;
 use super::StoreError;
 use super::keys::{KeyPair, Keys};
 use crate::domain::secret::SignedUrl;
@@ -42,28 +43,6 @@ pub struct Presigned {
     pub headers: Vec<(String, String)>,
     /// How long it works, in seconds: what was asked for, or what the credentials have left.
     pub expires_in: u32,
-}
-
-/// A form that uploads one file: `multipart/form-data` with these fields and, last, `file`.
-/// See "POST Policy" in the S3 API reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Form {
-    /// Where to post it.
-    pub url: SignedUrl,
-    /// Its fields, the signature among them: whoever has them may upload.
-    pub fields: FormFields,
-}
-
-/// Names and values. `Debug` shows the names alone.
-#[derive(Clone, PartialEq, Eq)]
-pub struct FormFields(pub Vec<(&'static str, String)>);
-
-impl fmt::Debug for FormFields {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.0.iter().map(|(name, _)| name))
-            .finish()
-    }
 }
 
 /// Scheme and authority of a store, as its clients address it.
@@ -141,7 +120,6 @@ struct Signer {
     scheme: &'static str,
     host: String,
     prefix: String,
-    bucket: String,
     region: String,
     keys: Arc<Keys>,
     day: ArcSwapOption<DayKey>,
@@ -153,15 +131,17 @@ struct DayKey {
     pair: Arc<KeyPair>,
     /// `20130524/us-east-1/s3/aws4_request`
     scope: String,
-    /// `X-Amz-Credential`, encoded.
+    /// Access key and scope.
     credential: String,
+    /// `X-Amz-Credential`: the same, encoded.
+    credential_encoded: String,
     /// `X-Amz-Security-Token`, encoded.
     session_token: Option<String>,
     mac: Hmac<Sha256>,
 }
 
 impl DayKey {
-    /// How long a signature of `now` may work, in seconds: never longer than its key.
+    /// How many seconds of `asked` the credentials have left.
     fn life(&self, asked: Seconds, now: Timestamp) -> Result<u32, StoreError> {
         let ends = self.pair.expires_at;
         let left = ends.map_or(i64::MAX, |at| now.seconds_until(at));
@@ -172,6 +152,12 @@ impl DayKey {
         }
         let asked = asked.0.clamp(1, SEVEN_DAYS.0);
         Ok(u32::try_from(left).map_or(asked, |left| left.min(asked)))
+    }
+
+    /// The signature of a text, in hexadecimal.
+    fn sign(&self, text: &str) -> String {
+        let signature = self.mac.clone().chain_update(text).finalize();
+        hex::encode(signature.into_bytes())
     }
 }
 
@@ -198,7 +184,6 @@ impl Signer {
             scheme: endpoint.scheme,
             host,
             prefix,
-            bucket: bucket.to_owned(),
             region: region.to_owned(),
             keys,
             day: ArcSwapOption::empty(),
@@ -230,7 +215,8 @@ impl Signer {
         let made = Arc::new(DayKey {
             day,
             scope,
-            credential: utf8_percent_encode(&credential, QUERY).to_string(),
+            credential_encoded: utf8_percent_encode(&credential, QUERY).to_string(),
+            credential,
             session_token: pair
                 .session_token
                 .as_ref()
@@ -251,7 +237,6 @@ impl Signer {
     ) -> Result<Presigned, StoreError> {
         let key = self.day_key(now);
         let expires_in = key.life(expires, now)?;
-
         let moment = amz_date(now);
         let signed_headers = match (request.content_length, request.sha256) {
             (None, None) => "host",
@@ -273,17 +258,8 @@ impl Signer {
         );
         let _ = self.write_canonical(&mut canonical, request, &path, &query, signed_headers);
         let digest = hex::encode(Sha256::digest(canonical.as_bytes()));
-        let signature = key
-            .mac
-            .clone()
-            .chain_update("AWS4-HMAC-SHA256\n")
-            .chain_update(&moment)
-            .chain_update("\n")
-            .chain_update(&key.scope)
-            .chain_update("\n")
-            .chain_update(&digest)
-            .finalize();
-        let signature = hex::encode(signature.into_bytes());
+        let scope = &key.scope;
+        let signature = key.sign(&format!("AWS4-HMAC-SHA256\n{moment}\n{scope}\n{digest}"));
         let (scheme, host) = (self.scheme, &self.host);
         Ok(Presigned {
             url: SignedUrl::new(format!(
@@ -329,7 +305,7 @@ fn write_query(
     write!(
         out,
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential={}&X-Amz-Date={moment}&X-Amz-Expires={expires_in}",
-        key.credential
+        key.credential_encoded
     )?;
     if let Some(token) = &key.session_token {
         write!(out, "&X-Amz-Security-Token={token}")?;
@@ -364,7 +340,7 @@ fn amz_date(now: Timestamp) -> String {
 }
 
 /// Signs writes, for the staging bucket alone: what browsers get.
-pub(super) struct UploadSigner(Signer);
+pub(super) struct UploadSigner(Signer, String);
 
 /// Signs reads of the files bucket.
 pub(super) struct DownloadSigner(Signer);
@@ -378,13 +354,8 @@ impl UploadSigner {
         region: &str,
         keys: Arc<Keys>,
     ) -> Self {
-        Self(Signer::new(
-            endpoint,
-            staging_bucket,
-            path_style,
-            region,
-            keys,
-        ))
+        let signer = Signer::new(endpoint, staging_bucket, path_style, region, keys);
+        Self(signer, staging_bucket.to_owned())
     }
 
     /// One PUT of exactly `content_length` bytes; with `sha256` (base64), of exactly these bytes.
@@ -404,6 +375,17 @@ impl UploadSigner {
             sha256,
         };
         self.0.sign(&request, expires, now)
+    }
+
+    /// One form whose file has so many bytes.
+    pub(super) fn post(
+        &self,
+        key: &str,
+        sizes: RangeInclusive<u64>,
+        expires: Seconds,
+        now: Timestamp,
+    ) -> Result<Form, StoreError> {
+        self.0.form(&self.1, key, sizes, expires, now)
     }
 
     /// One part of a multipart upload, of exactly `content_length` bytes.
@@ -431,46 +413,6 @@ impl UploadSigner {
 }
 
 impl UploadSigner {
-    /// A form for one file of 1 to `max_size` bytes under this key.
-    pub(super) fn form(
-        &self,
-        key: &str,
-        max_size: u64,
-        expires: Seconds,
-        now: Timestamp,
-    ) -> Result<Form, StoreError> {
-        let signer = &self.0;
-        let day = signer.day_key(now);
-        let ends = now.plus(Seconds(day.life(expires, now)?));
-        let credential = format!("{}/{}", day.pair.access_key, day.scope);
-        let mut fields = vec![
-            ("key", key.to_owned()),
-            ("x-amz-algorithm", "AWS4-HMAC-SHA256".to_owned()),
-            ("x-amz-credential", credential),
-            ("x-amz-date", amz_date(now)),
-        ];
-        if let Some(token) = day.pair.session_token.as_ref().and_then(|t| t.expose_str()) {
-            fields.push(("x-amz-security-token", token.to_owned()));
-        }
-        let mut conditions: Vec<Value> = fields
-            .iter()
-            .map(|(name, value)| json!({*name: value}))
-            .collect();
-        conditions.push(json!({"bucket": signer.bucket}));
-        conditions.push(json!(["content-length-range", 1, max_size]));
-        let policy = json!({"expiration": Timestamp::from_millis(ends.seconds() * 1000), "conditions": conditions});
-        let policy = STANDARD.encode(policy.to_string());
-        let signature = day.mac.clone().chain_update(&policy).finalize();
-        fields.push(("policy", policy));
-        fields.push(("x-amz-signature", hex::encode(signature.into_bytes())));
-        let (scheme, host) = (signer.scheme, &signer.host);
-        let path = Some(signer.prefix.as_str()).filter(|prefix| !prefix.is_empty());
-        Ok(Form {
-            url: SignedUrl::new(format!("{scheme}://{host}{}", path.unwrap_or("/"))),
-            fields: FormFields(fields),
-        })
-    }
-
     /// When the key in use ends.
     pub(super) fn keys_end(&self) -> Option<Timestamp> {
         self.0.keys.current().expires_at

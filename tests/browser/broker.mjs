@@ -78,7 +78,7 @@ async function startApart(name, store) {
  * `putgate setup`, then `serve`, on a store and an SQLite of its own, for the pages of one `origin`. `slots` is TOML;
  * browsers reach the store by `door`.
  */
-export async function serve(name, store, { origin, slots, door = store.endpoint }) {
+export async function serve(name, store, { origin, slots, server = "", door = store.endpoint }) {
   await mkdir(LOGS, { recursive: true });
   const dir = await mkdtemp(join(tmpdir(), "putgate-site-"));
   const config = join(dir, "putgate.toml");
@@ -88,6 +88,7 @@ export async function serve(name, store, { origin, slots, door = store.endpoint 
 [server]
 listen = "127.0.0.1:${port}"
 allowed_origins = ["${origin}"]
+${server}
 [database]
 url = "sqlite://${join(dir, "putgate.db")}"
 [storage]
@@ -157,7 +158,7 @@ function firstLine(child) {
 }
 
 /** A port that was free a moment ago; the broker must come back to it after a crash. */
-async function freePort() {
+export async function freePort() {
   const server = createServer().listen(0, "127.0.0.1");
   await once(server, "listening");
   const { port } = server.address();

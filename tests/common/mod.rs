@@ -25,7 +25,7 @@ use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit};
 use putgate::http::auth::{AuthSettings, Verifier, mint_token};
 use putgate::http::layers::{self, ShellSettings};
-use putgate::http::{Shared, notifications, routes};
+use putgate::http::{Shared, Site, notifications, routes};
 use putgate::store::{Key, Settings, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -35,6 +35,12 @@ pub const SECRET: &str = "a-secret-for-tests-of-32-bytes-or-more";
 
 /// The bearer secret of the store's notifications in every test.
 pub const NOTIFY_SECRET: &str = "a-secret-of-the-store-for-tests";
+
+/// Where browsers find every test's broker: it shares its host with other things.
+pub const PUBLIC_URL: &str = "https://own.example.com/uploads";
+
+/// The origin of the pages of every test, which is another.
+pub const PAGE: &str = "https://app.example.com";
 
 /// Slots of all kinds. Tests that need another add it as TOML.
 pub const SLOTS: &str = r#"
@@ -266,6 +272,12 @@ async fn app(database: &TestDatabase, store_url: &str, clock: &Clock, config: Co
     )
 }
 
+/// The app of another process over the same services, whose clocks run so many seconds ahead.
+pub async fn app_on(database: &TestDatabase, store_url: &str, ahead: u32) -> Arc<App> {
+    let clock = Clock::manual(Clock::System.now().plus(Seconds(ahead)));
+    app(database, store_url, &clock, configuration(SLOTS)).await
+}
+
 /// The API over an app, in its shell, believing [`SECRET`].
 pub fn router(app: &Arc<App>) -> Router {
     let verifier = Verifier::new(AuthSettings {
@@ -282,9 +294,10 @@ pub fn router(app: &Arc<App>) -> Router {
     let shared = Shared {
         app: Arc::clone(app),
         verifier: Arc::new(verifier),
+        site: Arc::new(Site::new(Some(PUBLIC_URL), &[PAGE.into()])),
     };
     let shell = ShellSettings {
-        allowed_origins: vec!["https://app.example.com".parse().unwrap()],
+        allowed_origins: vec![PAGE.parse().unwrap()],
         ..ShellSettings::default()
     };
     let secret = Secret::new(NOTIFY_SECRET);

@@ -270,6 +270,11 @@ impl Server {
         lock(&self.err.seen).join("\n")
     }
 
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
     /// What ends it at once.
     pub fn killer(&self) -> Killer {
         self.child.clone()

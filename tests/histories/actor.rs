@@ -9,6 +9,7 @@ use futures_util::future::join_all;
 use putgate::db::FileFilter;
 use putgate::devstore::{Fault, Op};
 use putgate::domain::caller::{Caller, Scope, Scopes};
+use putgate::domain::dialect::Sending;
 use putgate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use putgate::domain::problem::Problem;
 use putgate::flow::complete::Completed;
@@ -422,7 +423,7 @@ impl Actor {
         let rule = SLOTS[slot];
         let wish = Wish {
             name: "holiday.png".into(),
-            size: i64::try_from(declared(rule)).unwrap(),
+            size: Some(i64::try_from(declared(rule)).unwrap()),
             media_type: None,
             sha256: None,
             metadata: serde_json::Map::new(),
@@ -433,6 +434,8 @@ impl Actor {
             reference: with_ref.then(|| Ref::parse("post").unwrap()),
             owner: None,
             files: vec![wish; count],
+            dialect: None,
+            sending: Sending::Planned,
             idempotency: twice.then(|| (format!("key-{key}"), b"the same".to_vec())),
         };
         let mut told = Told::Nothing;

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeSet;
 use std::io::Write;
+use std::net::SocketAddr;
 use std::process::{Command, Stdio};
 
 use putgate::devstore::{Fault, Op};
 use putgate::domain::ticket::State;
+use putgate::http::server::{self, Limits};
 use putgate::logging::{self, Format};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
-use crate::common::{Answer, HTML, SECRET, TestBroker, png, put};
+use crate::common::{Answer, HTML, SECRET, TestBroker, fetch, png, put};
 use crate::stage::{WIDE, key, outage, settle};
 
 /// The signatures of every URL in an answer.
@@ -24,6 +28,17 @@ fn signatures(value: &Value, found: &mut BTreeSet<String>) {
         Value::Object(members) => members.values().for_each(|v| signatures(v, found)),
         _ => {}
     }
+}
+
+/// The broker on a port, until the other end is used.
+async fn served(broker: &TestBroker) -> (SocketAddr, oneshot::Sender<()>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let at = listener.local_addr().unwrap();
+    let (stop, stopped) = oneshot::channel();
+    let shutdown = async { drop(stopped.await) };
+    let router = broker.router.clone();
+    tokio::spawn(server::serve(listener, router, shutdown, Limits::default()));
+    (at, stop)
 }
 
 /// Every kind of call and every kind of end, with the log wide open. Writes the secrets that
@@ -105,6 +120,33 @@ async fn a_story_with_the_log_wide_open() {
     heard(&broker.call("GET", "/v1/files", SECRET, None).await);
     let path = format!("/v1/files/{}", key(&good));
     heard(&broker.call("DELETE", &path, &manage, None).await);
+    // Over a real connection: the token stands in the path there.
+    let (at, stop) = served(&broker).await;
+    for path in [
+        "s3/params?filename=e.png",
+        "/s3/params?filename=f.png",
+        "s3/nothing",
+        "nothing",
+    ] {
+        let url = format!("http://{at}/u/pictures/{token}/{path}");
+        let (status, headers, body) = fetch("GET", &url, &[].into(), &[]).await;
+        assert_eq!(headers["referrer-policy"], "no-referrer");
+        assert_eq!(headers["cache-control"], "no-store");
+        let body: Value = serde_json::from_slice(&body).unwrap();
+        if status == 200 {
+            for secret in ["policy", "x-amz-signature"] {
+                secrets.insert(body["fields"][secret].as_str().unwrap().to_owned());
+            }
+        } else {
+            assert_eq!(status, 404, "{body}");
+            refusals.push_str(&body.to_string());
+        }
+    }
+    let path = format!("/u/pictures/{token}x/s3/params?filename=g.png");
+    let refused = broker.call("GET", &path, "", None).await;
+    assert_eq!(refused.status, 401);
+    refusals.push_str(&refused.body.to_string());
+    stop.send(()).unwrap();
     broker.sweep().await;
     broker.assert_lawful().await;
     let mut events = String::new();

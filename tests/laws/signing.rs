@@ -132,3 +132,127 @@ async fn a_url_that_reads_can_do_nothing_else() {
     assert_eq!(broker.store.read("files", kept), Some(png(2)));
     assert_eq!(broker.objects("files").len(), 2);
 }
+
+/// A posted form: method, URL, fields, file.
+type Post<'a> = (&'a str, &'a str, Vec<(&'a str, &'a str)>, &'a [u8]);
+
+/// A form as a browser posts it: the fields, then the file.
+fn posted(fields: &[(&str, &str)], file: &[u8]) -> (BTreeMap<String, String>, Vec<u8>) {
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        body.extend(
+            format!("--b\r\ncontent-disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+                .bytes(),
+        );
+    }
+    body.extend(b"--b\r\ncontent-disposition: form-data; name=\"file\"; filename=\"a.png\"\r\n");
+    body.extend(b"content-type: image/png\r\n\r\n");
+    body.extend(file);
+    body.extend(b"\r\n--b--\r\n");
+    let kind = "multipart/form-data; boundary=b".to_owned();
+    (BTreeMap::from([("content-type".to_owned(), kind)]), body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_that_writes_can_do_nothing_else() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let foreign = broker.upload(&token, "pictures", "b.png", &png(2)).await;
+    let foreign = foreign.body["file"]["key"].as_str().unwrap().to_owned();
+    broker.sweep().await;
+    let ask = async |size: &str| {
+        let path = format!("/u/pictures/{token}/s3/params?filename=a.png{size}");
+        let answer = broker.call("GET", &path, "", None).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.body
+    };
+    let length = png(1).len();
+    let max = 10_000_000;
+    for (size, least, most) in [
+        (String::new(), 1, max),
+        (format!("&metadata[size]={length}"), length, length),
+    ] {
+        let form = ask(&size).await;
+        let url = form["url"].as_str().unwrap();
+        assert_eq!(url, format!("{}/staging", broker.store.url()));
+        let fields = form["fields"].as_object().unwrap();
+        let id = fields["key"].as_str().unwrap();
+        let credential = fields["x-amz-credential"].as_str().unwrap();
+        assert!(credential.starts_with("upload/"), "{credential}");
+        let given: Vec<(&str, &str)> = fields
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.as_str().unwrap()))
+            .collect();
+        let with = |name: &str, value: &'static str| -> Vec<(&str, &str)> {
+            let changed = given
+                .iter()
+                .map(|(known, old)| (*known, if *known == name { value } else { old }));
+            changed.collect()
+        };
+        let and = |name: &'static str, value: &'static str| -> Vec<(&str, &str)> {
+            given.iter().copied().chain([(name, value)]).collect()
+        };
+        let without = |name: &str| -> Vec<(&str, &str)> {
+            given
+                .iter()
+                .copied()
+                .filter(|(known, _)| *known != name)
+                .collect()
+        };
+        let just = vec![7; least];
+        let over = vec![7; most + 1];
+        let to_files = url.replace("/staging", "/files");
+        let attacks: [Post; 14] = [
+            (
+                "POST",
+                url,
+                with("key", "01900000-0000-7000-8000-000000000001"),
+                &just,
+            ),
+            ("POST", url, with("key", "${filename}"), &just),
+            ("POST", &to_files, given.clone(), &just),
+            ("POST", url, given.clone(), &over),
+            ("POST", url, given.clone(), &just[1..]),
+            ("POST", url, with("policy", "e30="), &just),
+            ("POST", url, with("x-amz-signature", "00"), &just),
+            ("POST", url, with("success_action_status", "200"), &just),
+            ("POST", url, without("policy"), &just),
+            ("POST", url, without("x-amz-signature"), &just),
+            ("POST", url, and("acl", "public-read"), &just),
+            ("POST", url, and("x-amz-meta-evil", "1"), &just),
+            (
+                "POST",
+                url,
+                and("success_action_redirect", "https://evil.example"),
+                &just,
+            ),
+            ("PUT", url, given.clone(), &just),
+        ];
+        for (n, (method, url, fields, file)) in attacks.into_iter().enumerate() {
+            let (headers, body) = posted(&fields, file);
+            let (status, _, answer) = fetch(method, url, &headers, &body).await;
+            let answer = String::from_utf8_lossy(&answer);
+            assert!(
+                (400..500).contains(&status),
+                "{size}: attack {n}: {status} {answer}"
+            );
+        }
+        let (mut headers, body) = posted(&given, &just);
+        headers.insert("x-amz-copy-source".to_owned(), format!("/files/{foreign}"));
+        let (status, _, _) = fetch("POST", url, &headers, &body).await;
+        assert!((400..500).contains(&status), "a copy source: {status}");
+        assert_eq!(broker.objects("staging"), [], "an attack wrote");
+        assert_eq!(broker.store.read("files", &foreign), Some(png(2)));
+        assert_eq!(broker.objects("files").len(), 1);
+        for file in [just, vec![7; most]] {
+            let (headers, body) = posted(&and("Content-Type", "any/thing"), &file);
+            let (status, _, answer) = fetch("POST", url, &headers, &body).await;
+            assert_eq!(status, 201, "{}", String::from_utf8_lossy(&answer));
+            assert_eq!(
+                broker.objects("staging"),
+                [(id.to_owned(), file.len() as u64)]
+            );
+        }
+        broker.store.remove("staging", id);
+    }
+}

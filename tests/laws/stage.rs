@@ -13,6 +13,7 @@ pub const WIDE: &str = r#"
 [slots.pictures]
 accept = ["image/*"]
 max_entries = 1000
+dialects = ["uppy"]
 
 [slots.any]
 max_entries = 1000

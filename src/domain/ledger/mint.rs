@@ -7,10 +7,11 @@ use super::end::end_ticket;
 use crate::domain::books::{
     Account, Books, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Stale, Usage, counted,
 };
+use crate::domain::dialect::{Dialect, Sending};
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::{OnFull, Policy};
-use crate::domain::ticket::{FIRST_LOOK, State, Ticket, plan_parts};
+use crate::domain::ticket::{State, Ticket};
 use crate::domain::time::Timestamp;
 
 /// A request for tickets, already checked for everything that needs no books.
@@ -31,7 +32,7 @@ pub struct Mint {
     /// The files, each a ticket to be or a refusal that needed no books.
     pub files: Vec<Result<MintFile, Problem>>,
     /// The dialect it came through, when not the API itself.
-    pub dialect: Option<String>,
+    pub dialect: Option<Dialect>,
     /// The caller's idempotency key, and the hash of the request.
     pub idempotency: Option<(IdempotencyKey, String)>,
 }
@@ -43,10 +44,12 @@ pub struct MintFile {
     pub id: Id,
     /// The cleaned name.
     pub name: String,
-    /// Declared bytes.
+    /// Declared bytes, or the most there may be.
     pub size: u64,
     /// Whether the client declared them.
     pub exact_size: bool,
+    /// How the client sends them.
+    pub sending: Sending,
     /// Declared media type.
     pub media_type: Option<String>,
     /// Declared SHA-256, base64.
@@ -243,14 +246,14 @@ fn mint_one(
         media_type: file.media_type.clone(),
         sha256: file.sha256.clone(),
         metadata: file.metadata.clone(),
-        part_size: plan_parts(policy, file.size),
+        part_size: file.sending.part_size(policy, file.size),
         policy: policy.clone(),
         epoch: 0,
         attempts: Vec::new(),
         lease_until: None,
         created_at: now,
         expires_at: now.plus(policy.ticket_ttl),
-        next_check_at: Some(now.plus(FIRST_LOOK)),
+        next_check_at: Some(now.plus(file.sending.first_look())),
         checks: 0,
         closed_at: None,
         cooling_until: None,
@@ -260,7 +263,7 @@ fn mint_one(
         promote_upload_id: None,
         clean_at: None,
         note: None,
-        dialect: mint.dialect.clone(),
+        dialect: mint.dialect.map(|dialect| dialect.as_str().to_owned()),
     };
     let size = counted(file.size);
     books.post_all(&accounts(&ticket), |usage| {

@@ -12,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
 use crate::domain::books::{Footprint, IdempotencyKey, Remembered, Scope, Stale};
+use crate::domain::dialect::Sending;
 use crate::domain::file::File;
 use crate::domain::name::{Owner, Ref, SlotName, Tenant};
 use crate::domain::problem::{Code, Problem};
@@ -347,6 +348,7 @@ impl World {
                 name: "a.bin".into(),
                 size: *size,
                 exact_size: true,
+                sending: Sending::Planned,
                 media_type: None,
                 sha256: None,
                 metadata: serde_json::Map::new(),

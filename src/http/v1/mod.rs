@@ -4,7 +4,7 @@ mod claims;
 mod files;
 pub mod notifications;
 mod slots;
-mod tickets;
+pub(super) mod tickets;
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -14,6 +14,8 @@ use super::{
     ticket_view, wait,
 };
 use crate::db::TicketFilter;
+use crate::domain::caller::Caller;
+use crate::domain::dialect::Sending;
 use crate::domain::name::Id;
 use crate::domain::problem::Problem;
 use crate::domain::ticket;
@@ -23,7 +25,7 @@ use crate::flow::sign::Transfer;
 use crate::flow::{cancel, complete, look, sign};
 use crate::http::problem::{Json, JsonBody, Path, Query, Refusal};
 use crate::http::{Bearer, Shared};
-use crate::store::Presigned;
+use crate::store::{Form, Presigned};
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
@@ -78,12 +80,14 @@ async fn mint_tickets(
             .into_iter()
             .map(|Object(file)| Wish {
                 name: file.name,
-                size: file.size,
+                size: Some(file.size),
                 media_type: file.media_type,
                 sha256: file.sha256,
                 metadata: file.metadata.unwrap_or_default(),
             })
             .collect(),
+        dialect: None,
+        sending: Sending::Planned,
         idempotency: idempotency_key(&headers)?.map(|key| (key, bytes.to_vec())),
     };
     let answer = mint::mint(&shared.app, &caller, request).await?;
@@ -147,6 +151,15 @@ fn headers_view(signed: &Presigned) -> Value {
         .into()
 }
 
+/// A form's fields by name.
+pub(in crate::http) fn fields_view(form: &Form) -> Value {
+    let fields = form.fields.iter();
+    fields
+        .map(|(name, value)| ((*name).to_owned(), json!(value)))
+        .collect::<Map<_, _>>()
+        .into()
+}
+
 fn transfer_view(transfer: &Transfer) -> Value {
     match transfer {
         Transfer::Put(signed) => json!({
@@ -155,6 +168,13 @@ fn transfer_view(transfer: &Transfer) -> Value {
             "url": signed.url,
             "headers": headers_view(signed),
             "expires_in": signed.expires_in,
+        }),
+        Transfer::Post(form) => json!({
+            "kind": "post",
+            "method": "POST",
+            "url": form.url,
+            "fields": fields_view(form),
+            "expires_in": form.expires_in,
         }),
         Transfer::Multipart {
             part_size,
@@ -229,7 +249,7 @@ async fn list(
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct WaitQuery {
+pub(in crate::http) struct WaitQuery {
     wait: Option<u32>,
 }
 
@@ -310,7 +330,17 @@ async fn complete_ticket(
     Path(id): Path<Id>,
     Query(asked): Query<WaitQuery>,
 ) -> Result<Response, Problem> {
-    match complete::complete(&shared.app, &caller, id, wait(asked.wait, 20)?).await? {
+    completed(&shared, &caller, id, &asked).await
+}
+
+/// The answer to a completion.
+pub(in crate::http) async fn completed(
+    shared: &Shared,
+    caller: &Caller,
+    id: Id,
+    asked: &WaitQuery,
+) -> Result<Response, Problem> {
+    match complete::complete(&shared.app, caller, id, wait(asked.wait, 20)?).await? {
         Completed::Committed(ticket, file) => {
             Ok(Json(ticket_view(&shared.app, &ticket, file.as_deref())?).into_response())
         }

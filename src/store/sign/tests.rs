@@ -8,13 +8,13 @@ use aws_sdk_s3::presigning::PresigningConfig;
 use super::*;
 use crate::domain::secret::Secret;
 
-const TTL: Seconds = Seconds(900);
+pub(super) const TTL: Seconds = Seconds(900);
 /// 2013-05-24T00:00:00Z, the moment of AWS's examples.
-const NOW: Timestamp = Timestamp::from_millis(1_369_353_600_000);
-const KEY: &str = "018fae1c-7d3a-7cc1-9d5e-0123456789ab";
+pub(super) const NOW: Timestamp = Timestamp::from_millis(1_369_353_600_000);
+pub(super) const KEY: &str = "018fae1c-7d3a-7cc1-9d5e-0123456789ab";
 const SUM: &str = "47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=";
 
-fn keys(session_token: Option<&str>, expires_at: Option<Timestamp>) -> Arc<Keys> {
+pub(super) fn keys(session_token: Option<&str>, expires_at: Option<Timestamp>) -> Arc<Keys> {
     Keys::of(KeyPair {
         access_key: "AKIAIOSFODNN7EXAMPLE".into(),
         secret_key: Secret::new("wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"),

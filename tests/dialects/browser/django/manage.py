@@ -1,0 +1,9 @@
+"""A real Django project: its admin, and a JSON field whose files are kept by Putgate."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "settings")
+execute_from_command_line(sys.argv)
