@@ -710,21 +710,14 @@ const FAULTS: &[Spoiled] = &[
             "\"http://127.0.0.1:8080\", \"http://localhost:5173\"",
         )
     }),
-    ("upload-key-is-the-servers", |text| {
-        let value = |name: &str| {
-            let line = text.lines().find(|line| line.starts_with(name)).unwrap();
-            line.split('"').nth(1).unwrap().to_owned()
+    ("one-key", |text| {
+        let line = |name: &str| {
+            let line = text.lines().find(|line| line.starts_with(name));
+            format!("{}\n", line.unwrap())
         };
-        let uploads = |name: &str| format!("{name} = \"{}\"", value(name));
         vec![
-            (
-                uploads("upload_access_key"),
-                format!("upload_access_key = \"{}\"", value("access_key")),
-            ),
-            (
-                uploads("upload_secret_key"),
-                format!("upload_secret_key = \"{}\"", value("secret_key")),
-            ),
+            (line("upload_access_key"), "upload_key = \"same\"\n".to_owned()),
+            (line("upload_secret_key"), String::new()),
         ]
     }),
     ("database-missing", |text| {

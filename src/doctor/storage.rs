@@ -140,7 +140,7 @@ fn listed(bucket: Bucket, name: &str, look: &BucketLook) -> Finding {
                 .to_owned(),
         ),
         (_, Some("AccessDenied" | "AllAccessDisabled")) => (
-            format!("the server's key may not list {name}"),
+            format!("the server's key may not list {name}, or there is none"),
             "give it what `putgate setup --print iam --provider …` says".to_owned(),
         ),
         (Err(error @ StoreError::Unavailable(_)), _) => (
