@@ -1,11 +1,12 @@
-// Files of the size that the promise is about: one in parts in parallel, and one for which the browser needs no memory.
-// Not part of `node --test`: minutes, and 4 GB of disk. The stage `bigfile` runs it.
+// Files of the size that the promise is about: one in parts in parallel, one on a line that is cut, and one for which
+// the browser needs no memory. Not part of `node --test`: minutes, and 8 GB of disk. The stage `bigfile` runs it.
 import assert from "node:assert/strict";
 import { mkdtemp, open as openFile, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, before, test } from "node:test";
 import { start } from "./broker.mjs";
+import { startSite } from "./site.mjs";
 import { owner, visit } from "./visitor.mjs";
 
 const MIB = 1024 * 1024;
@@ -14,6 +15,7 @@ const GIB = 1024 * MIB;
 const GROWTH = 160 * MIB;
 const HEAP = 16 * MIB;
 const HOUR = 3_600_000;
+const PART = 8 * MIB;
 
 let urls, browser, stop, dir;
 before(async () => {
@@ -66,6 +68,35 @@ test("the_memory_of_the_browser_does_not_grow_with_the_file", async (t) => {
   t.diagnostic(`renderer ${mib(before.rss)} MiB before, ${mib(peak.rss)} at its peak; JavaScript heap ${mib(before.heap)} and ${mib(peak.heap)}`);
   assert.ok(grown.rss < GROWTH, `the renderer grew by ${mib(grown.rss)} MiB`);
   assert.ok(grown.heap < HEAP, `the heap grew by ${mib(grown.heap)} MiB`);
+});
+
+test("a_gibibyte_on_a_line_that_is_cut_for_20_seconds_sends_again_what_was_on_the_wire", async (t) => {
+  const slots = '[slots.big]\nmax_file_size = "10GB"\npart_size = "8MiB"';
+  const page_of_ours = '<!doctype html><html lang="en"><title>A page</title><label>A file <input type="file" id="file"></label>';
+  const site = await startSite("bigfile-cut", { slots, pages: { "/": page_of_ours } });
+  t.after(() => site.stop());
+  const { page } = await visit(t, site.browser, `${site.origin}/`, { broken: true });
+  await page.setInputFiles("#file", await sparse(GIB));
+  await page.evaluate(async ([endpoint, who]) => {
+    const { createClient } = await import("/client/putgate-client.js");
+    const token = async () => (await (await fetch(`/token?sub=${who}`)).json()).token;
+    const [file] = document.getElementById("file").files;
+    window.upload = createClient({ endpoint, token }).upload(file, { slot: "big" });
+  }, [site.url, owner(t)]);
+  const percent = (least) => page.waitForFunction((least) => window.upload.progress.percent >= least, least, { timeout: HOUR });
+  await percent(30);
+  const under = site.line.parts.length;
+  await site.line.cut(20_000);
+  const { state, error } = await page.evaluate(() => ({ state: window.upload.state, error: window.upload.error?.code }));
+  assert.equal(state, "uploading", error);
+  const file = await page.evaluate(() => window.upload.done.catch(({ code, detail }) => Promise.reject(new Error(`${code}: ${detail}`))));
+  assert.equal(file.size, GIB);
+  const count = GIB / PART;
+  const { parts } = site.line;
+  t.diagnostic(`cut after ${under} of ${count} requests; ${parts.length} in all`);
+  assert.equal(new Set(parts).size, count);
+  // No more are ever on the wire.
+  assert.ok(parts.length <= count + 5, `${parts.length} requests for ${count} parts`);
 });
 
 /** A file of zeros that takes no room on this disk. */
