@@ -34,6 +34,7 @@ export async function startSite(name, { slots, pages = {} }) {
   await writeFile(config, `
 [server]
 listen = "127.0.0.1:${port}"
+public_url = "http://127.0.0.1:${port}"
 allowed_origins = ["${origin.url}"]
 [database]
 url = "sqlite://${join(dir, "putgate.db")}"
@@ -68,6 +69,8 @@ ${slots}`);
     begin,
     isAlive: () => broker.exitCode === null && broker.signalCode === null,
     sweep: () => done(putgate("sweep"), "sweep"),
+    /** Throws unless every law that `audit` checks holds. */
+    audit: () => done(putgate("audit"), "audit"),
     async stop() {
       await end(broker, "SIGTERM");
       await line.close();
