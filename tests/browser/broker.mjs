@@ -88,7 +88,7 @@ export async function serve(name, store, { origin, slots, server = "", door = st
 [server]
 listen = "127.0.0.1:${port}"
 allowed_origins = ["${origin}"]
-${server}
+${server || `public_url = "http://127.0.0.1:${port}"`}
 [database]
 url = "sqlite://${join(dir, "putgate.db")}"
 [storage]
@@ -122,6 +122,8 @@ ${slots}`);
     begin,
     isAlive: () => broker.exitCode === null && broker.signalCode === null,
     sweep: () => done(putgate("sweep"), "sweep"),
+    /** Throws unless every law that `audit` checks holds. */
+    audit: () => done(putgate("audit"), "audit"),
     async stop() {
       await end(broker, "SIGTERM");
       await rm(dir, { recursive: true, force: true });

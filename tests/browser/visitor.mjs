@@ -10,9 +10,9 @@ export const PATIENCE = 30_000;
 
 /**
  * A page in a context of its own, with what a test has to `arrange` before it comes; fails the test on any error the
- * console shows, but for a `broken` network's.
+ * console shows, but for a `broken` network's and what is `said` on purpose.
  */
-export async function visit(t, browser, url, { broken = false, arrange = async () => {} } = {}) {
+export async function visit(t, browser, url, { broken = false, said = /$^/, arrange = async () => {} } = {}) {
   const context = await browser.newContext({ viewport: WIDE });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -22,6 +22,7 @@ export async function visit(t, browser, url, { broken = false, arrange = async (
   page.on("console", (message) => {
     // Chromium writes a line for every 4xx that the page asked for and handles.
     const handled = /the server responded with a status of 4\d\d/.test(message.text())
+      || said.test(message.text())
       || (broken && /Failed to load resource: net::|blocked by CORS policy/.test(message.text()));
     if (["error", "warning"].includes(message.type()) && !handled) complaints.push(message.text());
   });
