@@ -17,6 +17,7 @@
 //! | [`domain`] | the nouns and the rules: pure, `now` is an argument |
 //! | [`clock`] | the one place that reads the wall clock |
 //! | [`logging`] | where log lines go |
+//! | [`metrics`] | what is counted |
 
 #![forbid(unsafe_code)]
 
@@ -28,6 +29,7 @@ pub mod domain;
 pub mod flow;
 pub mod http;
 pub mod logging;
+pub mod metrics;
 pub mod sniff;
 pub mod store;
 pub mod webhook;

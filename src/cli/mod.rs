@@ -23,7 +23,9 @@ use putgate::domain::problem::Problem;
 use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit, sweep};
 use putgate::http::auth::mint_token;
+use putgate::http::openapi;
 use putgate::logging;
+use putgate::metrics::metrics;
 use putgate::store::{Bucket, Key, Settings, Store};
 use putgate::worker;
 
@@ -61,7 +63,11 @@ enum Command {
     /// Bring the database's schema up to date, and make the buckets and their rules.
     Setup(setup::Args),
     /// Print the effective configuration with the origin of each value, or every mistake in it.
-    Check,
+    Check {
+        /// Print what every key means instead, as Markdown.
+        #[arg(long)]
+        docs: bool,
+    },
     /// Check the laws on a live system, read-only.
     Audit,
     /// Delete what ended tickets and files left in the buckets. Rows are worked off too, unless
@@ -96,6 +102,8 @@ enum Command {
         #[command(subcommand)]
         command: webhook::Command,
     },
+    /// Print the API's `OpenAPI` document.
+    Openapi,
     /// Ask a running server whether it is alive; for container health checks.
     Healthcheck,
 }
@@ -142,7 +150,11 @@ pub fn run(cli: Cli) -> ExitCode {
             load(path).and_then(|config| start(serve::work(config, cli.config.clone())))
         }
         Command::Setup(args) => setup::run(&args, path),
-        Command::Check => load(path).and_then(|config| check(&config)),
+        Command::Check { docs: true } => {
+            print(&config::reference());
+            Ok(())
+        }
+        Command::Check { docs: false } => load(path).and_then(|config| check(&config)),
         Command::Audit => load(path).and_then(|config| start(run_audit(config))),
         Command::Sweep { dry_run } => {
             load(path).and_then(|config| start(run_sweep(config, dry_run)))
@@ -180,6 +192,10 @@ pub fn run(cli: Cli) -> ExitCode {
         }),
         Command::Webhook { command } => {
             load(path).and_then(|config| start(webhook::run(config, command)))
+        }
+        Command::Openapi => {
+            print(openapi::text());
+            Ok(())
         }
         Command::Healthcheck => load(path).and_then(|config| healthcheck(config.server.listen)),
     };
@@ -297,6 +313,9 @@ async fn store(config: &Config) -> Result<Store, Failure> {
 }
 
 fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
+    for slot in config.slots.keys() {
+        metrics().know_slot(slot.as_str());
+    }
     App::new(
         db,
         store,

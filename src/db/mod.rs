@@ -12,10 +12,12 @@
 //! | `read` | what requests and lists read |
 //! | `work` | what the worker polls |
 //! | `audit` | the laws, added up again |
+//! | `backlog` | what waits, for the metrics |
 //! | `outbox` | events on their way |
 //! | `rows` | rows to nouns and back, strictly |
 
 mod audit;
+mod backlog;
 mod load;
 mod open;
 mod outbox;

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod dev;
 pub mod layers;
+pub mod openapi;
 pub mod problem;
 pub mod server;
 
@@ -51,6 +52,7 @@ pub fn routes(shared: Shared) -> Router {
     Router::new()
         .nest("/v1", v1::routes())
         .merge(public::routes())
+        .merge(openapi::routes())
         .with_state(shared)
         .merge(ops)
 }

@@ -11,6 +11,7 @@
 mod error;
 mod keys;
 mod list;
+mod meter;
 mod multipart;
 pub mod policy;
 mod probe;
@@ -190,6 +191,7 @@ impl Store {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts(PATIENCE.attempt))
+            .interceptor(meter::Meter)
             .build();
         let once = base.to_builder().retry_config(RetryConfig::disabled());
         let slow = once.clone().timeout_config(timeouts(PATIENCE.copy));
