@@ -18,6 +18,7 @@
 //! | [`domain`] | the nouns and the rules: pure, `now` is an argument |
 //! | [`clock`] | the one place that reads the wall clock |
 //! | [`logging`] | where log lines go |
+//! | [`metrics`] | what is counted |
 
 #![forbid(unsafe_code)]
 
@@ -30,6 +31,7 @@ pub mod domain;
 pub mod flow;
 pub mod http;
 pub mod logging;
+pub mod metrics;
 pub mod sniff;
 pub mod store;
 pub mod webhook;

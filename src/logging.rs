@@ -48,7 +48,8 @@ where
         Format::Json => fmt::layer()
             .json()
             .flatten_event(true)
-            .with_span_list(false)
+            // The request around an attempt, too.
+            .with_span_list(true)
             .with_writer(to)
             .boxed(),
         Format::Text => fmt::layer().with_ansi(false).with_writer(to).boxed(),

@@ -7,11 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::domain::problem::{Code, Problem};
 use crate::flow::App;
 use crate::flow::deliver;
 use crate::flow::sweep::{self, Swept};
+use crate::metrics::metrics;
 use crate::store::Bucket;
 
 /// How often the polls run.
@@ -83,6 +85,19 @@ impl Pass {
             Self::Look | Self::Clean | Self::Unclaimed | Self::Purge => POLL,
             Self::WalkStaging | Self::WalkFiles | Self::Forget => WALK,
             Self::Deliver => deliver::POLL,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Look => "look",
+            Self::Clean => "clean",
+            Self::Unclaimed => "unclaimed",
+            Self::Purge => "purge",
+            Self::WalkStaging => "walk_staging",
+            Self::WalkFiles => "walk_files",
+            Self::Forget => "forget",
+            Self::Deliver => "deliver",
         }
     }
 
@@ -163,6 +178,7 @@ impl Circuit {
     fn note(&self, problem: &Problem) {
         if problem.code == Code::StorageUnavailable {
             self.closed.send_replace(false);
+            metrics().circuit(true);
         }
     }
 
@@ -194,6 +210,7 @@ impl Circuit {
                 pause = longer(pause);
             }
             tracing::info!("the store answers");
+            metrics().circuit(false);
             self.closed.send_replace(true);
         }
     }
@@ -226,7 +243,9 @@ async fn keep(app: &Arc<App>, circuit: &Circuit, pass: Pass) {
                 _ = stop.changed() => return,
             }
         }
+        let began = Instant::now();
         let answer = pass.run(app).await;
+        metrics().passed(pass.word(), answer.is_ok(), began.elapsed());
         match &answer {
             Ok(did) if did.count > 0 => {
                 tracing::info!(?pass, done = did.count, "the worker did what was due");

@@ -716,7 +716,10 @@ const FAULTS: &[Spoiled] = &[
             format!("{}\n", line.unwrap())
         };
         vec![
-            (line("upload_access_key"), "upload_key = \"same\"\n".to_owned()),
+            (
+                line("upload_access_key"),
+                "upload_key = \"same\"\n".to_owned(),
+            ),
             (line("upload_secret_key"), String::new()),
         ]
     }),

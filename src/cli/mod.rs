@@ -26,7 +26,9 @@ use putgate::domain::secret::Secret;
 use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit, sweep};
 use putgate::http::auth::mint_token;
+use putgate::http::openapi;
 use putgate::logging;
+use putgate::metrics::metrics;
 use putgate::store::{Bucket, Key, Settings, Store, StoreError};
 use putgate::worker;
 
@@ -65,7 +67,11 @@ enum Command {
     /// Bring the database's schema up to date, and make the buckets and their rules.
     Setup(setup::Args),
     /// Print the effective configuration with the origin of each value, or every mistake in it.
-    Check,
+    Check {
+        /// Print what every key means instead, as Markdown.
+        #[arg(long)]
+        docs: bool,
+    },
     /// Try what Putgate relies on, from the database to a browser's upload, and say what to do
     /// about what is wrong. It leaves nothing behind and works beside a running server.
     Doctor {
@@ -110,6 +116,8 @@ enum Command {
         #[command(subcommand)]
         command: webhook::Command,
     },
+    /// Print the API's `OpenAPI` document.
+    Openapi,
     /// Ask a running server whether it is alive; for container health checks.
     Healthcheck,
 }
@@ -156,7 +164,11 @@ pub fn run(cli: Cli) -> ExitCode {
             load(path).and_then(|config| start(serve::work(config, cli.config.clone())))
         }
         Command::Setup(args) => setup::run(&args, path),
-        Command::Check => load(path).and_then(|config| check(&config)),
+        Command::Check { docs: true } => {
+            print(&config::reference());
+            Ok(())
+        }
+        Command::Check { docs: false } => load(path).and_then(|config| check(&config)),
         Command::Doctor { json } => doctor::run(path, json),
         Command::Audit => load(path).and_then(|config| start(run_audit(config))),
         Command::Sweep { dry_run } => {
@@ -196,6 +208,10 @@ pub fn run(cli: Cli) -> ExitCode {
         }),
         Command::Webhook { command } => {
             load(path).and_then(|config| start(webhook::run(config, command)))
+        }
+        Command::Openapi => {
+            print(openapi::text());
+            Ok(())
         }
         Command::Healthcheck => load(path).and_then(|config| healthcheck(config.server.listen)),
     };
@@ -323,6 +339,9 @@ fn keys(config: &Config) -> (Key, Option<Key>) {
 }
 
 fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
+    for slot in config.slots.keys() {
+        metrics().know_slot(slot.as_str());
+    }
     App::new(
         db,
         store,

@@ -79,7 +79,7 @@ pub(super) async fn work(config: Config, path: Option<PathBuf>) -> Done {
     Ok(())
 }
 
-/// `/livez` and `/readyz` on `admin_listen`, until the app stops.
+/// `/livez`, `/readyz` and `/metrics` on `admin_listen`, until the app stops.
 async fn answer_apart(config: &Config, app: &Arc<App>) -> Done {
     let Some(address) = config.server.admin_listen else {
         return Ok(());
@@ -89,7 +89,7 @@ async fn answer_apart(config: &Config, app: &Arc<App>) -> Done {
         .map_err(|e| Failure::broken(format!("server.admin_listen {address}: {e}")))?;
     let address = listener.local_addr().map_err(Failure::broken)?;
     tracing::info!(%address, "answering apart");
-    let router = layers::wrap(ops::routes(Arc::clone(app)), &ShellSettings::default());
+    let router = layers::wrap(ops::admin(Arc::clone(app)), &ShellSettings::default());
     let mut stop = app.stopping();
     let shutdown = async move {
         // An app that is gone has stopped too.

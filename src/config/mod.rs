@@ -4,6 +4,7 @@
 //! from files (`…_file`). Every mistake is reported, not only the first, and each value
 //! remembers where it came from.
 
+mod docs;
 mod mistake;
 mod reader;
 mod sections;
@@ -23,6 +24,7 @@ use crate::domain::secret::Secret;
 use crate::domain::slot::Slot;
 use crate::domain::time::Seconds;
 
+pub use docs::reference;
 pub use mistake::{Mistake, Mistakes, Origin};
 
 /// The file that is read when no other is named.

@@ -46,6 +46,14 @@ pub(super) struct SecretFile {
     pub origin: Origin,
 }
 
+/// A key that there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Asked {
+    pub section: String,
+    pub key: &'static str,
+    pub variable: Option<String>,
+}
+
 pub(super) struct Reader<'t> {
     file: &'t str,
     text: &'t str,
@@ -56,6 +64,8 @@ pub(super) struct Reader<'t> {
     /// Paths that a mistake was reported for; cross-checks leave them alone.
     bad: BTreeSet<String>,
     settings: Vec<Setting>,
+    /// Every key that was asked for, with its table and the variable that may give it.
+    asked: Vec<Asked>,
     /// Where each given value stands.
     origins: BTreeMap<String, Origin>,
     /// The syntax is broken, so what seems to be missing may only be unreadable.
@@ -79,6 +89,7 @@ impl<'t> Reader<'t> {
             mistakes: Vec::new(),
             bad: BTreeSet::new(),
             settings: Vec::new(),
+            asked: Vec::new(),
             origins: BTreeMap::new(),
             torn: !syntax.is_empty(),
         };
@@ -121,6 +132,11 @@ impl<'t> Reader<'t> {
         } else {
             Err(Mistakes::new(self.mistakes))
         }
+    }
+
+    /// What was asked for, and what has a value without being given.
+    pub fn asked(self) -> (Vec<Asked>, Vec<Setting>) {
+        (self.asked, self.settings)
     }
 
     fn at(&self, offset: usize) -> Origin {
@@ -273,8 +289,14 @@ impl<'t> Reader<'t> {
     /// The value of `key`: the variable's, or else the file's.
     pub fn find(&mut self, section: &mut Section<'t>, key: &'static str) -> Option<Found<'t>> {
         section.known.push(key);
+        let named = |name: &String| format!("{PREFIX}{name}_{}", key.to_uppercase());
+        self.asked.push(Asked {
+            section: section.path.clone(),
+            key,
+            variable: section.env.as_ref().map(named),
+        });
         let from_env = section.env.as_ref().and_then(|name| {
-            let name = format!("{PREFIX}{name}_{}", key.to_uppercase());
+            let name = named(name);
             self.env_names.insert(name.clone());
             self.env.get_key_value(&name)
         });

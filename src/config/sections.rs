@@ -7,7 +7,7 @@ use std::path::Path;
 use toml::de::DeTable;
 
 use super::mistake::{Mistakes, Origin};
-use super::reader::{Reader, Section};
+use super::reader::{Asked, Reader, Section};
 use super::values::{
     self, Address, BASE_URL, BUCKET, COUNT, DISPOSITION, FLAG, FORM_ANSWER, Kind, LARGE_COUNT,
     LISTEN, LOG, LOG_FILTER, ON_FULL, Raw, SAFE_URL, SCOPES, SIZE, SPAN, SYNCHRONOUS, TARGET, TEXT,
@@ -15,7 +15,7 @@ use super::values::{
 };
 use super::{
     Auth, Config, Database, DatabaseUrl, Limits, LogFormat, Notifications, PublicKey, Server,
-    ServerKey, Storage, Synchronous, UploadKey, webhook,
+    ServerKey, Setting, Storage, Synchronous, UploadKey, webhook,
 };
 use crate::domain::media::Accept;
 use crate::domain::name::SlotName;
@@ -47,17 +47,36 @@ pub(super) fn read(
     let mut r = Reader::new(file, text, dir, env, &syntax);
     let mut top = r.top(tree.get_ref());
 
-    let (server, pages) = server(&mut r, &mut top);
-    let database = database(&mut r, &mut top);
-    let storage = storage(&mut r, &mut top, &pages);
-    let auth = auth(&mut r, &mut top);
-    let webhook = webhook::read(&mut r, &mut top);
-    let notifications = notifications(&mut r, &mut top);
-    let limits = limits(&mut r, &mut top);
-    let slots = slots(&mut r, &mut top, limits.retention);
-    r.close(&top);
+    let config = tables(&mut r, &mut top);
     Ok(Config {
         settings: r.finish()?,
+        ..config
+    })
+}
+
+/// Every key that there is, in the order of the tables, and the values of those that `text` does
+/// not give.
+pub(super) fn known(text: &str) -> (Vec<Asked>, Vec<Setting>) {
+    let (tree, syntax) = DeTable::parse_recoverable(text);
+    let env = BTreeMap::new();
+    let mut r = Reader::new("", text, Path::new(""), &env, &syntax);
+    let mut top = r.top(tree.get_ref());
+    tables(&mut r, &mut top);
+    r.asked()
+}
+
+fn tables<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Config {
+    let (server, pages) = server(r, top);
+    let database = database(r, top);
+    let storage = storage(r, top, &pages);
+    let auth = auth(r, top);
+    let webhook = webhook::read(r, top);
+    let notifications = notifications(r, top);
+    let limits = limits(r, top);
+    let slots = slots(r, top, limits.retention);
+    r.close(top);
+    Config {
+        settings: Vec::new(),
         server,
         database,
         storage,
@@ -66,7 +85,7 @@ pub(super) fn read(
         notifications,
         limits,
         slots,
-    })
+    }
 }
 
 /// `[server]`, and the origins of the pages that browsers come from.

@@ -13,10 +13,12 @@
 //! | `work` | what the worker polls |
 //! | `examine` | what `putgate doctor` asks |
 //! | `audit` | the laws, added up again |
+//! | `backlog` | what waits, for the metrics |
 //! | `outbox` | events on their way |
 //! | `rows` | rows to nouns and back, strictly |
 
 mod audit;
+mod backlog;
 mod examine;
 mod load;
 mod open;

@@ -224,6 +224,16 @@ impl Pool {
         Ok(self.all(statement).await?.into_iter().next())
     }
 
+    /// How many connections are at work, and how many wait for some.
+    pub(super) fn connections(&self) -> (u32, u32) {
+        let (all, idle) = match self {
+            Self::Sqlite(pool) => (pool.size(), pool.num_idle()),
+            Self::Postgres(pool, _) => (pool.size(), pool.num_idle()),
+        };
+        let idle = u32::try_from(idle).unwrap_or(all).min(all);
+        (all - idle, idle)
+    }
+
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,

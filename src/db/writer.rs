@@ -20,6 +20,7 @@ use super::{DbError, load, postgres, save};
 use crate::domain::books::{Books, Footprint};
 use crate::domain::name::Id;
 use crate::domain::time::Timestamp;
+use crate::metrics::metrics;
 
 /// How many writes may wait.
 const QUEUE: usize = 16_384;
@@ -129,9 +130,10 @@ impl Queue {
                 }
             }
         };
+        let queued = Instant::now();
         let job = Job {
             footprint,
-            deadline: Instant::now() + PATIENCE,
+            deadline: queued + PATIENCE,
             last: false,
             step: Box::new(step),
         };
@@ -140,7 +142,9 @@ impl Queue {
             TrySendError::Full(_) => DbError::Unavailable("too many writes are waiting".into()),
             TrySendError::Closed(_) => stopped(),
         })?;
-        told.await.map_err(|_| stopped())?
+        let answer = told.await.map_err(|_| stopped())?;
+        metrics().wrote(queued.elapsed());
+        answer
     }
 
     /// Waits until what is queued now has been answered and the writer has ended.
@@ -200,7 +204,10 @@ impl Writer {
             if live.is_empty() {
                 continue;
             }
-            if let Err(failed) = self.transact(&mut live, false).await {
+            let members = live.len();
+            let transacted = self.transact(&mut live, false).await;
+            metrics().transacted(members, transacted.is_ok());
+            if let Err(failed) = transacted {
                 self.one_by_one(live, &failed).await;
             } else {
                 answer(&mut live, &Ok(()));

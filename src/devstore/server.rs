@@ -13,7 +13,7 @@ use http::header::{
     HeaderValue, LOCATION, ORIGIN,
 };
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;

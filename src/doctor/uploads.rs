@@ -376,7 +376,7 @@ async fn try_copy_source(bench: &Bench<'_>) -> Result<Taken, StoreError> {
     let tried = async {
         let put = store.presign_put(&target, size, None, TTL, now)?;
         let put = send(bench, &put, Bytes::from_static(SMALL), &header).await;
-        let part = store.presign_part(&target, &id, 1, size, TTL, now)?;
+        let part = store.presign_part(&target, &id, 1, Some(size), TTL, now)?;
         let part = send(bench, &part, Bytes::from_static(SMALL), &header).await;
         let lost = |why: String| StoreError::Unavailable(format!("a copy source: {why}"));
         let (put, part) = (put.map_err(lost)?, part.map_err(lost)?);
@@ -482,7 +482,7 @@ async fn try_multipart(bench: &Bench<'_>, key: &str, id: &str, full: u64) -> Res
     let text = |why: StoreError| why.to_string();
     let sign = |number, size| {
         store
-            .presign_part(key, id, number, size, TTL, now)
+            .presign_part(key, id, number, Some(size), TTL, now)
             .map_err(text)
     };
     let first = Bytes::from(vec![b'm'; usize::try_from(full).unwrap_or_default()]);

@@ -7,6 +7,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
+use tokio::time::Instant;
+use tracing::Instrument;
 
 use super::lease::Lease;
 use super::turns::Share;
@@ -21,6 +23,7 @@ use crate::domain::name::Id;
 use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{self, Ticket};
 use crate::domain::verdict::{self, Accepted, Declared, Facts, Reason, Rejection, Verdict};
+use crate::metrics::metrics;
 use crate::sniff::{self, Piece};
 use crate::store::{Bucket, Promotion, SINGLE_COPY_MAX, StoreError};
 
@@ -42,6 +45,21 @@ pub enum Outcome {
     Unreadable(Box<Ticket>, Problem),
     /// There is no such ticket.
     Unknown,
+}
+
+impl Outcome {
+    /// One of [`crate::metrics::ATTEMPT_OUTCOMES`].
+    const fn word(&self) -> &'static str {
+        match self {
+            Self::Closed(_) => "closed",
+            Self::Busy => "busy",
+            Self::Missing(..) => "missing",
+            Self::Again => "again",
+            Self::Unavailable(_) => "unavailable",
+            Self::Unreadable(..) => "unreadable",
+            Self::Unknown => "unknown",
+        }
+    }
 }
 
 /// Why an attempt stopped before a verdict.
@@ -88,15 +106,21 @@ async fn in_turn(app: &Arc<App>, id: Id, share: Share) -> Outcome {
         return Outcome::Busy;
     };
     let app = Arc::clone(app);
-    tokio::spawn(async move {
+    let span = tracing::info_span!("attempt", ticket = %id);
+    let attempt = async move {
         // Waiting here holds no lease.
         place.turn().await;
+        let began = Instant::now();
         let outcome = run(&app, id).await;
+        metrics().attempted(outcome.word(), began.elapsed());
         drop(place);
         outcome
-    })
-    .await
-    .unwrap_or_else(|_| Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off")))
+    };
+    tokio::spawn(attempt.instrument(span))
+        .await
+        .unwrap_or_else(|_| {
+            Outcome::Unavailable(Problem::new(Code::Internal, "the attempt broke off"))
+        })
 }
 
 /// Takes the lease on a ticket, if nobody has it.
@@ -118,7 +142,7 @@ pub(super) async fn begin(app: &App, id: Id) -> Result<Began, DbError> {
 }
 
 async fn run(app: &Arc<App>, id: Id) -> Outcome {
-    let asked = tokio::time::Instant::now();
+    let asked = Instant::now();
     let ticket = match begin(app, id).await {
         Ok(Began::Yours(ticket)) => *ticket,
         Ok(Began::Busy) => return Outcome::Busy,
@@ -498,6 +522,11 @@ async fn promote(
     }
 }
 
+fn judged(verdict: &'static str) {
+    tracing::debug!(verdict, "judged");
+    metrics().judged(verdict);
+}
+
 async fn reject(app: &App, ticket: &Ticket, rejection: &Rejection) -> Result<Box<Ticket>, Stop> {
     let (id, epoch, problem) = (ticket.id, ticket.epoch, rejection.problem());
     let ended = app
@@ -507,7 +536,10 @@ async fn reject(app: &App, ticket: &Ticket, rejection: &Rejection) -> Result<Box
         })
         .await?;
     match ended {
-        Ended::Now(ticket) => Ok(ticket),
+        Ended::Now(ticket) => {
+            judged(rejection.reason.as_str());
+            Ok(ticket)
+        }
         Ended::Otherwise(ticket) => Err(lost(ticket)),
         Ended::Unknown => Err(Stop::Again),
     }
@@ -554,7 +586,7 @@ async fn commit(app: &App, ticket: &Ticket, file: File) -> Result<Box<Ticket>, S
         ticket: ticket.clone(),
         file,
     };
-    let key = job.file.key.clone();
+    let (key, size) = (job.file.key.clone(), job.file.size);
     let committed = app
         .db
         .write(job.footprint(), move |books, now| {
@@ -563,7 +595,12 @@ async fn commit(app: &App, ticket: &Ticket, file: File) -> Result<Box<Ticket>, S
         .await?
         .map_err(|_| Stop::Database(super::moved()))?;
     match committed {
-        Committed::Done(ticket, _) | Committed::NoRoom(ticket) => Ok(ticket),
+        Committed::Done(ticket, _) => {
+            judged("accepted");
+            metrics().committed(ticket.slot.as_str(), size);
+            Ok(ticket)
+        }
+        Committed::NoRoom(ticket) => Ok(ticket),
         Committed::Lost(now) => {
             // This epoch can never commit any more, so its key is debris.
             if let Err(error) = app.store.delete(Bucket::Files, &key).await {

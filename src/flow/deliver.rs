@@ -14,6 +14,7 @@ use crate::domain::ledger::{self, Replayed, Room};
 use crate::domain::name::{Id, Tenant};
 use crate::domain::outbox::{Answer, Next, Outgoing, complaint};
 use crate::domain::problem::Problem;
+use crate::metrics::metrics;
 use crate::webhook::Receiver;
 
 /// How often the outbox is looked at when this process writes no event: another replica may
@@ -178,6 +179,12 @@ async fn try_once(app: &App, receiver: &Receiver, event: &Outgoing) {
         Answer::None(_) => None,
     };
     let why = complaint(&answer);
+    metrics().delivered(match &settled {
+        Ok(Some(Next::Delivered)) => "delivered",
+        Ok(Some(Next::Again(_))) => "again",
+        Ok(Some(Next::Dead)) => "dead",
+        Ok(None) | Err(_) => "unsettled",
+    });
     match settled {
         Ok(Some(Next::Delivered)) => tracing::debug!(event = %id, kind, tries, "delivered"),
         Ok(Some(Next::Again(pause))) => {

@@ -26,6 +26,7 @@ pub(super) const GLANCE: Seconds = Seconds(1);
 /// `refs` say what may be named, not what an owner may see of their own: a backend claims
 /// files for refs that its users' tokens never carry.
 pub async fn own_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ticket, Problem> {
+    tracing::Span::current().record("ticket", tracing::field::display(id));
     let ticket = app.db.ticket(id).await?.ok_or_else(Problem::not_found)?;
     let seen =
         caller.sees(&ticket.tenant, &ticket.owner) && caller.may_use_slot(&ticket.slot).is_ok();

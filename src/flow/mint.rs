@@ -19,6 +19,7 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::{MAX_PUT_SIZE, Policy};
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::view;
+use crate::metrics::metrics;
 
 /// The most files of one request.
 pub const MAX_FILES: usize = 100;
@@ -144,6 +145,10 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
         Minted::Done { files, cancelled } => {
             for id in cancelled {
                 app.announce(id);
+            }
+            for ticket in files.iter().flatten() {
+                tracing::debug!(ticket = %ticket.id, "minted");
+                metrics().minted(ticket.slot.as_str());
             }
             files
         }

@@ -23,6 +23,7 @@ use tracing::Instrument;
 use super::dialects;
 use super::problem::{BODY_LIMIT, Refusal};
 use crate::domain::problem::{Code, Problem};
+use crate::metrics::metrics;
 
 /// The header that ties an answer to its log lines.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -257,14 +258,20 @@ where
             rules.timeout
         };
         let id = rules.ids.of(request.headers());
+        let matched = request.extensions().get::<MatchedPath>().cloned();
+        let route = move || {
+            matched
+                .as_ref()
+                .map_or("(unmatched)", MatchedPath::as_str)
+                .to_owned()
+        };
+        let method = known(request.method());
         let span = tracing::info_span!(
             "request",
             id = id.to_str().unwrap_or_default(),
             method = request.method().as_str(),
-            path = request
-                .extensions()
-                .get()
-                .map_or("(unmatched)", MatchedPath::as_str),
+            path = route(),
+            ticket = tracing::field::Empty,
         );
         let answer = async move {
             let called = AssertUnwindSafe(async move { inner.call(request).await }).catch_unwind();
@@ -274,15 +281,28 @@ where
                 Err(_) => too_slow().into_response(),
             };
             let response = dressed(response, id);
-            record(response.status(), started.elapsed());
+            record(&route(), method, response.status(), started.elapsed());
             Ok(response)
         };
         Box::pin(answer.instrument(span))
     }
 }
 
-fn record(status: StatusCode, took: Duration) {
+/// The method, if it is one of the API's: anybody can make up others.
+fn known(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+fn record(route: &str, method: &'static str, status: StatusCode, took: Duration) {
     let status = status.as_u16();
+    metrics().answered(route, method, status, took);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     if status >= 500 {
         tracing::warn!(target: "putgate::access", status, micros, "answered");

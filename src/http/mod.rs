@@ -4,6 +4,7 @@ pub mod auth;
 pub mod dev;
 pub mod dialects;
 pub mod layers;
+pub mod openapi;
 pub mod problem;
 pub mod server;
 
@@ -59,6 +60,7 @@ pub fn routes(shared: Shared) -> Router {
         .nest("/v1", v1::routes())
         .merge(public::routes())
         .merge(dialects::routes())
+        .merge(openapi::routes())
         .with_state(shared)
         .merge(ops);
     if path.is_empty() {

@@ -12,6 +12,7 @@ mod error;
 mod examine;
 mod keys;
 mod list;
+mod meter;
 mod multipart;
 pub mod policy;
 mod probe;
@@ -201,6 +202,7 @@ impl Store {
             .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
             .retry_config(RetryConfig::standard().with_max_attempts(3))
             .timeout_config(timeouts(PATIENCE.attempt))
+            .interceptor(meter::Meter)
             .build();
         // Written keys are at hand, and may be exchanged at any time.
         let base = if server.is_static {

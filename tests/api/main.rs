@@ -12,6 +12,7 @@ mod files;
 mod idempotency;
 mod limits;
 mod notifications;
+mod openapi;
 mod shell;
 mod tickets;
 mod who;
@@ -85,4 +86,9 @@ fn members(value: &Value) -> Vec<&str> {
 /// The id of a ticket or file.
 fn id(value: &Value) -> &str {
     value["id"].as_str().unwrap()
+}
+
+/// Where the sources are.
+fn root() -> &'static std::path::Path {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
 }

@@ -5,11 +5,13 @@ use axum::extract::State;
 use axum::routing::post;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::{OpenApi, ToSchema};
 
 use super::{Object, file_view, named, reference};
 use crate::domain::name::{Id, Owner};
 use crate::domain::problem::Problem;
 use crate::flow::claim;
+use crate::http::openapi::{refusals, shapes};
 use crate::http::problem::Json;
 use crate::http::{Bearer, Shared};
 
@@ -17,15 +19,37 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new().route("/claims", post(claim_files))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(claim_files))]
+pub(super) struct Api;
+
+/// Files, and what they are for from now on.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct ClaimBody {
+    /// Each must belong to `owner`.
+    #[schema(value_type = Vec<uuid::Uuid>, min_items = 1, max_items = 100)]
     files: Vec<Id>,
+    #[schema(min_length = 1, max_length = 255)]
     owner: String,
+    /// Absent or null: they are kept without a ref.
     #[serde(default, rename = "ref")]
+    #[schema(min_length = 1, max_length = 255)]
     reference: Option<String>,
 }
 
+/// Claim files for an object of the app.
+///
+/// Scope `manage`. All of them or none.
+#[utoipa::path(
+    post,
+    path = "/v1/claims",
+    operation_id = "claim",
+    tag = "files",
+    security(("token" = [])),
+    request_body = ClaimBody,
+    responses((status = 200, description = "Claimed", body = shapes::Claimed), refusals::Claim),
+)]
 async fn claim_files(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,

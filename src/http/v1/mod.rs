@@ -15,6 +15,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::{Value, json};
+use utoipa::OpenApi as _;
 
 use super::Shared;
 use crate::domain::caller::{Caller, Scope};
@@ -24,6 +25,20 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::view;
 use crate::flow::{App, look};
+
+/// What stands beside the handlers, as one document.
+pub(super) fn documented() -> utoipa::openapi::OpenApi {
+    let mut document = slots::Api::openapi();
+    for part in [
+        tickets::Api::openapi(),
+        files::Api::openapi(),
+        claims::Api::openapi(),
+        notifications::Api::openapi(),
+    ] {
+        document.merge(part);
+    }
+    document
+}
 
 pub(super) fn routes() -> Router<Shared> {
     Router::new()

@@ -8,11 +8,13 @@ use axum::routing::post;
 use http::StatusCode;
 use http::request::Parts;
 use serde_json::Value;
+use utoipa::OpenApi;
 
 use crate::domain::problem::{Code, Problem};
 use crate::domain::secret::Secret;
 use crate::flow::{App, notify};
 use crate::http::auth::bearer;
+use crate::http::openapi::refusals;
 use crate::http::problem::Json;
 
 /// The route, open to whoever sends `Authorization: Bearer <secret>`. Without a secret there
@@ -47,8 +49,25 @@ impl FromRequestParts<Doorkeeper> for Sender {
     }
 }
 
-/// Answers before anything is looked up or judged: a store queues what was not answered, and
+#[derive(OpenApi)]
+#[openapi(paths(receive))]
+pub(super) struct Api;
+
+/// Take note of a bucket's events.
+///
+/// There, when the configuration has `[notifications]`. A hint, never the truth.
+///
+/// It answers before anything is looked up or judged: a store queues what was not answered, and
 /// one slow answer would keep all that come after it.
+#[utoipa::path(
+    post,
+    path = "/v1/notifications/s3",
+    operation_id = "notify",
+    tag = "operations",
+    security(("notification_secret" = [])),
+    request_body(content = Object, description = "As MinIO and S3 send it"),
+    responses((status = 204, description = "Noted"), refusals::Notification),
+)]
 async fn receive(
     State(door): State<Doorkeeper>,
     Sender: Sender,

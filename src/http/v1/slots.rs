@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::routing::get;
 use serde::Deserialize;
 use serde_json::{Value, json};
+use utoipa::{IntoParams, OpenApi};
 
 use super::{reference, slot_name};
 use crate::domain::caller::Caller;
@@ -12,6 +13,7 @@ use crate::domain::name::Ref;
 use crate::domain::problem::Problem;
 use crate::domain::slot::Slot;
 use crate::flow::look;
+use crate::http::openapi::{refusals, shapes};
 use crate::http::problem::{Json, Path, Query};
 use crate::http::{Bearer, Shared};
 
@@ -21,13 +23,30 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/slots/{slot}", get(one))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(list, one))]
+pub(super) struct Api;
+
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct Asked {
+    /// Whose entries `usage` counts; absent: those without a ref.
     #[serde(rename = "ref")]
+    #[param(min_length = 1, max_length = 255, nullable = false)]
     reference: Option<String>,
 }
 
+/// The slots that the token may use.
+#[utoipa::path(
+    get,
+    path = "/v1/slots",
+    operation_id = "list_slots",
+    tag = "slots",
+    security(("token" = [])),
+    params(Asked),
+    responses((status = 200, description = "The slots", body = shapes::Slots), refusals::Slots),
+)]
 async fn list(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
@@ -41,6 +60,20 @@ async fn list(
     Ok(Json(json!({"slots": slots})))
 }
 
+/// One slot.
+#[utoipa::path(
+    get,
+    path = "/v1/slots/{slot}",
+    operation_id = "get_slot",
+    tag = "slots",
+    security(("token" = [])),
+    params(
+        ("slot" = String, Path, pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$",
+            description = "Its name"),
+        Asked,
+    ),
+    responses((status = 200, description = "The slot", body = shapes::Slot), refusals::Slot),
+)]
 async fn one(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,

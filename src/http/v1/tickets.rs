@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::{
     Object, bad_cursor, cursor, listed_owner, owner_name, page_size, place, reference, slot_name,
@@ -23,6 +24,7 @@ use crate::flow::complete::Completed;
 use crate::flow::mint::{self, Wish};
 use crate::flow::sign::Transfer;
 use crate::flow::{cancel, complete, look, sign};
+use crate::http::openapi::{refusals, shapes};
 use crate::http::problem::{Json, JsonBody, Path, Query, Refusal};
 use crate::http::{Bearer, Shared};
 use crate::store::{Form, Presigned};
@@ -38,30 +40,75 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/tickets/{id}/complete", post(complete_ticket))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(OpenApi)]
+#[openapi(paths(
+    mint_tickets,
+    list,
+    one,
+    cancel_ticket,
+    sign_ticket,
+    parts,
+    complete_ticket
+))]
+pub(super) struct Api;
+
+/// Files to be uploaded to a slot.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MintBody {
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")]
     slot: String,
+    /// Ties the files to an object of the app.
     #[serde(default, rename = "ref")]
+    #[schema(min_length = 1, max_length = 255)]
     reference: Option<String>,
+    /// For whom, with `manage`; else the caller.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 255)]
     owner: Option<String>,
+    #[schema(value_type = Vec<MintFile>, min_items = 1, max_items = 100)]
     files: Vec<Object<MintFile>>,
 }
 
-#[derive(Debug, Deserialize)]
+/// A file, as its client declares it.
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct MintFile {
+    #[schema(max_length = 1024)]
     name: String,
+    /// Exact bytes. An empty file is refused without harm to the others.
+    #[schema(minimum = 0)]
     size: i64,
+    /// A hint; the bytes decide.
     #[serde(default, rename = "type")]
+    #[schema(max_length = 255, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
     media_type: Option<String>,
+    /// Base64. The store refuses other bytes; files in parts are not checked.
     #[serde(default)]
+    #[schema(pattern = "^[A-Za-z0-9+/]{42}[AEIMQUYcgkosw048]=$")]
     sha256: Option<String>,
+    /// Kept with the file; at most 4096 bytes of JSON.
     #[serde(default)]
     metadata: Option<Map<String, Value>>,
 }
 
+/// Mint tickets.
+///
+/// Files that policy refuses are listed in `errors`, the rest are minted. When none is left, the
+/// answer is the first problem, with its own status.
+#[utoipa::path(
+    post,
+    path = "/v1/tickets",
+    operation_id = "mint",
+    tag = "tickets",
+    security(("token" = [])),
+    params((
+        "Idempotency-Key" = Option<String>, Header, pattern = "^[ -~]{1,255}$", nullable = false,
+        description = "A repeat with the same key and body answers the same tickets, for a day",
+    )),
+    request_body = MintBody,
+    responses((status = 201, description = "Minted", body = shapes::Minted), refusals::Mint),
+)]
 async fn mint_tickets(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
@@ -191,18 +238,37 @@ fn transfer_view(transfer: &Transfer) -> Value {
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    #[param(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", nullable = false)]
     slot: Option<String>,
     #[serde(rename = "ref")]
+    #[param(min_length = 1, max_length = 255, nullable = false)]
     reference: Option<String>,
+    /// With `manage`; absent: the whole tenant.
+    #[param(min_length = 1, max_length = 255, nullable = false)]
     owner: Option<String>,
+    #[param(value_type = Option<shapes::State>, nullable = false)]
     state: Option<String>,
+    /// The `next_cursor` of the page before.
+    #[param(nullable = false)]
     cursor: Option<String>,
+    #[param(minimum = 1, maximum = 200, default = 50, nullable = false)]
     limit: Option<usize>,
 }
 
+/// Tickets, newest first.
+#[utoipa::path(
+    get,
+    path = "/v1/tickets",
+    operation_id = "list_tickets",
+    tag = "tickets",
+    security(("token" = [])),
+    params(ListQuery),
+    responses((status = 200, description = "A page", body = shapes::Tickets), refusals::List),
+)]
 async fn list(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
@@ -247,12 +313,25 @@ async fn list(
     ))
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub(in crate::http) struct WaitQuery {
+    /// For how many seconds the answer may wait for the ticket's end; default 0, or 20 to complete.
+    #[param(maximum = 60, nullable = false)]
     wait: Option<u32>,
 }
 
+/// One ticket, as soon as it is closed or the wait is over.
+#[utoipa::path(
+    get,
+    path = "/v1/tickets/{id}",
+    operation_id = "get_ticket",
+    tag = "tickets",
+    security(("token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The ticket"), WaitQuery),
+    responses((status = 200, description = "The ticket", body = shapes::Ticket), refusals::Ticket),
+)]
 async fn one(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
@@ -263,6 +342,16 @@ async fn one(
     Ok(Json(ticket_view(&shared.app, &ticket, file.as_ref())?))
 }
 
+/// Cancel a ticket.
+#[utoipa::path(
+    delete,
+    path = "/v1/tickets/{id}",
+    operation_id = "cancel",
+    tag = "tickets",
+    security(("token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The ticket")),
+    responses((status = 204, description = "Cancelled"), refusals::Cancel),
+)]
 async fn cancel_ticket(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
@@ -272,13 +361,30 @@ async fn cancel_ticket(
     Ok(StatusCode::NO_CONTENT)
 }
 
-#[derive(Debug, Default, Deserialize)]
+/// The parts to sign.
+#[derive(Debug, Default, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 struct SignBody {
+    /// Numbers from 1. None: of a multipart ticket the plan alone.
     #[serde(default)]
+    #[schema(max_items = 100)]
     parts: Vec<u32>,
 }
 
+/// Sign a ticket's transfer anew.
+#[utoipa::path(
+    post,
+    path = "/v1/tickets/{id}/sign",
+    operation_id = "sign",
+    tag = "tickets",
+    security(("token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The ticket")),
+    request_body(content = Option<SignBody>, description = "Needed for parts only"),
+    responses(
+        (status = 200, description = "Signed", body = shapes::SignedTicket),
+        refusals::Sign,
+    ),
+)]
 async fn sign_ticket(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
@@ -306,6 +412,16 @@ async fn sign_ticket(
     Ok(Json(view))
 }
 
+/// The parts that the store has.
+#[utoipa::path(
+    get,
+    path = "/v1/tickets/{id}/parts",
+    operation_id = "list_parts",
+    tag = "tickets",
+    security(("token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The ticket")),
+    responses((status = 200, description = "The parts", body = shapes::StoredParts), refusals::Parts),
+)]
 async fn parts(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
@@ -324,6 +440,24 @@ async fn parts(
     ))
 }
 
+/// Verify what arrived, and commit it.
+///
+/// Repeats its outcome. `object-missing` and `parts-missing` leave the ticket open.
+#[utoipa::path(
+    post,
+    path = "/v1/tickets/{id}/complete",
+    operation_id = "complete",
+    tag = "tickets",
+    security(("token" = [])),
+    params(("id" = uuid::Uuid, Path, description = "The ticket"), WaitQuery),
+    responses(
+        (status = 200, description = "Committed", body = shapes::Ticket),
+        (status = 202, description = "Still being judged", body = shapes::Ticket, headers(
+            ("Retry-After" = u32, description = "Seconds until a look makes sense"),
+        )),
+        refusals::Complete,
+    ),
+)]
 async fn complete_ticket(
     State(shared): State<Shared>,
     Bearer(caller): Bearer,
