@@ -39,6 +39,9 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a completion waits for its verdict, in seconds.
 const LONG: u32 = 30;
+/// How long when there is none to come, mostly: a wait is by the machine's clock, and all
+/// others of the round wait with it.
+const NOT_AT_ALL: u32 = 0;
 const BRIEFLY: u32 = 1;
 
 /// A call that had no answer, and nothing went wrong.
@@ -65,6 +68,8 @@ pub struct Actor {
     hit: bool,
     /// How many calls had no answer without a reason.
     late: u64,
+    /// The store's operations that harm came to.
+    harmed: Vec<Op>,
 }
 
 /// The store denied something that it has.
@@ -89,6 +94,7 @@ impl Actor {
             content: false,
             hit: false,
             late: 0,
+            harmed: Vec::new(),
         }
     }
 
@@ -119,7 +125,9 @@ impl Actor {
     /// What has come about, a phrase each.
     pub fn tally(&self) -> Vec<String> {
         let late = (0..self.late).map(|_| LATE.to_owned());
-        self.model.tally().into_iter().chain(late).collect()
+        let harmed = self.harmed.iter().map(|op| format!("harm at {op:?}"));
+        let tally = self.model.tally().into_iter();
+        tally.chain(late).chain(harmed).collect()
     }
 
     /// The states of its tickets, oldest first, and how many files live.
@@ -169,6 +177,7 @@ impl Actor {
         }
         let hits = self.world.harms.hits(&self.tenant);
         self.hit |= !hits.is_empty();
+        self.harmed.extend(hits.iter().map(|(op, _)| *op));
         let cut_off = self.deaths.swap(0, Ordering::SeqCst) > 0;
         self.finish(false).await;
         let waiting = !self.pending().is_empty();
@@ -241,6 +250,12 @@ impl Actor {
     fn broker(&self) -> usize {
         let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
         chance.index(self.world.brokers())
+    }
+
+    /// True once in ten times.
+    fn in_ten(&self) -> bool {
+        let mut chance = self.chance.lock().unwrap_or_else(PoisonError::into_inner);
+        chance.chance(10)
     }
 
     /// The `back`-th ticket from the last.
@@ -382,9 +397,11 @@ impl Actor {
             }
             Deed::Fetch { .. } => self.fetch(id, owner).await,
             _ => {
-                // What is held is so until the clock moves, which it does not before an answer.
-                let held = self.world.harms.holds(&self.tenant);
-                let wait = if held { BRIEFLY } else { LONG };
+                let wait = match (self.world.is_stuck(id).await, self.in_ten()) {
+                    (false, _) => LONG,
+                    (true, true) => BRIEFLY,
+                    (true, false) => NOT_AT_ALL,
+                };
                 let told = self
                     .told(|app| async move {
                         Ok(

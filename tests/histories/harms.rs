@@ -16,8 +16,6 @@ use crate::script::{Harm, Injury};
 struct Patient {
     injuries: VecDeque<Injury>,
     hits: Vec<(Op, Harm)>,
-    /// Until which move of the clock one of its calls is held.
-    held_until: u64,
 }
 
 /// A broker's death, at a store call to come.
@@ -32,7 +30,11 @@ struct Death {
 struct Ward {
     patients: HashMap<String, Patient>,
     tenants: HashMap<Id, String>,
+    /// Until which move of the clock a call about a ticket is held.
+    held: HashMap<Id, u64>,
     death: Option<Death>,
+    /// The operations that a broker died at.
+    died_at: Vec<Op>,
     healed: bool,
 }
 
@@ -99,12 +101,10 @@ impl Harms {
         })
     }
 
-    /// Whether a call of this tenant is held now.
-    pub fn holds(&self, tenant: &str) -> bool {
+    /// Whether a call about this ticket is held now.
+    pub fn holds(&self, ticket: Id) -> bool {
         let now = *self.release.borrow();
-        let ward = self.ward();
-        let patient = ward.patients.get(tenant);
-        patient.is_some_and(|patient| patient.held_until > now)
+        self.ward().held.get(&ticket).is_some_and(|due| *due > now)
     }
 
     /// What met a tenant's calls since it was last asked.
@@ -116,8 +116,13 @@ impl Harms {
             .unwrap_or_default()
     }
 
-    /// The clock has moved on.
+    /// The clock has moved on. A hold that no call has met by now is dropped: what comes next
+    /// is the workers' passes, for which the clock waits before it moves again.
     pub fn release(&self) {
+        for patient in self.ward().patients.values_mut() {
+            let stays = |injury: &Injury| !matches!(injury.harm, Harm::Held(_));
+            patient.injuries.retain(stays);
+        }
         self.release.send_modify(|n| *n += 1);
     }
 
@@ -145,6 +150,11 @@ impl Harms {
         (told, done)
     }
 
+    /// The operations that a broker died at so far.
+    pub fn died_at(&self) -> Vec<Op> {
+        self.ward().died_at.clone()
+    }
+
     /// Takes the death back, if it has not come.
     pub fn spare(&self) {
         self.ward().death = None;
@@ -156,10 +166,10 @@ impl Harms {
         if ward.healed {
             return turn;
         }
+        let ticket = ticket_of(key);
         let tenant = match key.split_once('/') {
             Some((tenant, _)) => tenant.to_owned(),
-            None => Id::try_parse(key)
-                .ok()
+            None => ticket
                 .and_then(|id| ward.tenants.get(&id).cloned())
                 .unwrap_or_else(|| NOBODY.to_owned()),
         };
@@ -169,6 +179,7 @@ impl Harms {
             if death.left > 0 {
                 ward.death = Some(death);
             } else {
+                ward.died_at.push(op);
                 death.tell.send_replace(true);
                 let mut over = death.over;
                 let wait: BoxFuture<'static, ()> = Box::pin(async move {
@@ -207,7 +218,10 @@ impl Harms {
             Harm::Held(turns) => {
                 let mut release = self.release.subscribe();
                 let due = *release.borrow() + turns;
-                patient.held_until = patient.held_until.max(due);
+                if let Some(ticket) = ticket {
+                    let until = ward.held.entry(ticket).or_default();
+                    *until = due.max(*until);
+                }
                 turn.before = Some(Box::pin(async move {
                     let _ = release.wait_for(|turn| *turn >= due).await;
                 }));
@@ -215,4 +229,10 @@ impl Harms {
         }
         turn
     }
+}
+
+/// The ticket that a staging key or a final key belongs to.
+fn ticket_of(key: &str) -> Option<Id> {
+    let name = key.rsplit('/').next()?;
+    Id::try_parse(name.split('.').next()?).ok()
 }

@@ -173,6 +173,16 @@ impl Watch {
         self.texts(open).await.len() + self.texts(ended).await.len()
     }
 
+    /// The tickets under a lease, with their epochs.
+    pub async fn leased(&self, now: i64) -> Vec<(Id, i64)> {
+        let sql = "SELECT id, epoch FROM tickets WHERE state = 'open' AND lease_until > $1";
+        match &self.pool {
+            Pool::Sqlite(pool) => sqlx::query_as(sql).bind(now).fetch_all(pool).await,
+            Pool::Postgres(pool) => sqlx::query_as(sql).bind(now).fetch_all(pool).await,
+        }
+        .unwrap()
+    }
+
     pub async fn live_keys(&self) -> Vec<String> {
         self.texts("SELECT key FROM files WHERE ended_at IS NULL")
             .await

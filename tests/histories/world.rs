@@ -2,15 +2,17 @@
 //! Each broker has a runtime of its own, so that it can die as a process does: with all
 //! that it was doing, wherever it was.
 
+use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use putgate::clock::Clock;
 use putgate::db::{self, Db};
 use putgate::devstore::{self, DevStore};
 use putgate::domain::books::Footprint;
+use putgate::domain::name::Id;
 use putgate::domain::secret::Secret;
 use putgate::domain::time::{Seconds, Timestamp};
 use putgate::flow::sweep::Swept;
@@ -53,6 +55,8 @@ pub struct World {
     pub watch: Watch,
     /// How many brokers have died so far.
     pub deaths: AtomicU64,
+    /// The attempts, by ticket and epoch, that were under way when a broker died.
+    orphans: Mutex<BTreeSet<(Id, i64)>>,
     /// How many steps all clients have taken.
     pub steps: watch::Sender<u64>,
     // Dropped after the brokers, and before its directory.
@@ -110,6 +114,7 @@ impl World {
             harms,
             watch,
             deaths: AtomicU64::new(0),
+            orphans: Mutex::default(),
             steps: watch::Sender::new(0),
             database,
             _dir: dir,
@@ -157,8 +162,29 @@ impl World {
             let ended =
                 tokio::task::spawn_blocking(|| runtime.shutdown_timeout(Duration::from_secs(20)));
             ended.await.unwrap();
+            let leased = self.watch.leased(self.now().millis()).await;
+            self.orphans().extend(leased);
         }
         *place = Some(start(&self.database, &self.clock, &self.store.url()).await);
+    }
+
+    fn orphans(&self) -> MutexGuard<'_, BTreeSet<(Id, i64)>> {
+        self.orphans.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether nothing becomes of a ticket before the clock moves: its attempt is held at the
+    /// store, or its broker died and left the lease. (Of the other brokers' attempts at a
+    /// death some are counted in; they end soon, and nobody waits for them.)
+    pub async fn is_stuck(&self, ticket: Id) -> bool {
+        if self.harms.holds(ticket) {
+            return true;
+        }
+        if self.orphans().is_empty() {
+            return false;
+        }
+        let leased = self.watch.leased(self.now().millis()).await;
+        let mut leased = leased.into_iter().filter(|(id, _)| *id == ticket);
+        leased.any(|lease| self.orphans().contains(&lease))
     }
 
     /// Waits until no broker is being replaced.
