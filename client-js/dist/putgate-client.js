@@ -868,10 +868,11 @@ async function run(job) {
   await job.turn();
   const { file, name, signal, desk } = job;
   const { slot: slotName, ref, metadata } = job.options;
+  const opening = desk.memory();
   const slot = await unlessAborted(desk.policies.get(slotName, ref).catch(() => null), signal);
   const refused = slot && refusal(slot, job);
   if (refused) throw refused;
-  const memory = await desk.memory();
+  const memory = await opening;
   const errand = { file, about: [desk.api.endpoint, slotName, ref, name, metadata], signal, onWait: () => job.phase("other-tab") };
   return memory ? memory.around(errand, (place) => fill(job, slot, place)) : fill(job, slot, null);
 }

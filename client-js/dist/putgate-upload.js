@@ -1031,9 +1031,9 @@ var english = {
   waitingForStart: "Ready to upload",
   waitingForNetwork: "Waiting for the network",
   waitingForOtherTab: "Another tab is uploading this file",
-  paused: "Paused, {percent} %",
+  paused: "Paused, {percent} %",
   hashing: "Reading the file",
-  uploading: "Uploading, {percent} %{left}",
+  uploading: "Uploading, {percent} %{left}",
   verifying: "Checking what arrived",
   committed: "Done",
   cancelled: "Cancelled",
@@ -1044,7 +1044,7 @@ var english = {
   remove: "Remove",
   actionOf: "{action}: {name}",
   progressOf: "Progress of {name}",
-  total: "{done} of {count} done, {percent} %{speed}",
+  total: "{done} of {count} done, {percent} %{speed}",
   announce: "{name}: {news}",
   required: "Please choose a file.",
   unfinished: "Please wait until the upload is done, or cancel it.",
@@ -1345,10 +1345,11 @@ async function run(job) {
   await job.turn();
   const { file, name, signal, desk } = job;
   const { slot: slotName, ref, metadata } = job.options;
+  const opening = desk.memory();
   const slot = await unlessAborted(desk.policies.get(slotName, ref).catch(() => null), signal);
   const refused = slot && refusal(slot, job);
   if (refused) throw refused;
-  const memory = await desk.memory();
+  const memory = await opening;
   const errand = { file, about: [desk.api.endpoint, slotName, ref, name, metadata], signal, onWait: () => job.phase("other-tab") };
   return memory ? memory.around(errand, (place) => fill2(job, slot, place)) : fill2(job, slot, null);
 }
