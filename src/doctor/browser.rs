@@ -17,9 +17,15 @@ const HEADERS: &str = "content-type,x-amz-checksum-sha256";
 /// How long a browser remembers a preflight that does not say, in seconds (Fetch standard).
 const SHORT: u32 = 5;
 
-/// Whether uploads and downloads are signed for addresses that answer; and whether the first
-/// of the two does.
-pub(super) async fn examine_endpoints(bench: &Bench<'_>) -> (Vec<Finding>, bool) {
+/// Which endpoints answer.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Reached {
+    pub(super) uploads: bool,
+    pub(super) downloads: bool,
+}
+
+/// Whether uploads and downloads are signed for addresses that answer.
+pub(super) async fn examine_endpoints(bench: &Bench<'_>) -> (Vec<Finding>, Reached) {
     let now = bench.clock.now();
     let upload = bench.store.presign_put(&bench.key("x"), 1, None, TTL, now);
     let download = bench
@@ -28,12 +34,15 @@ pub(super) async fn examine_endpoints(bench: &Bench<'_>) -> (Vec<Finding>, bool)
     let upload = upload.map(|signed| signed.url.expose().to_owned());
     let download = download.map(|signed| signed.url.expose().to_owned());
     let first = endpoint(bench, "public endpoint", "public_endpoint", &upload).await;
-    let reached = first.fix.is_none();
+    let uploads = first.fix.is_none();
     let mut found = vec![first];
+    let mut downloads = uploads;
     if origin_of(&upload) != origin_of(&download) {
-        found.push(endpoint(bench, "download endpoint", "download_endpoint", &download).await);
+        let second = endpoint(bench, "download endpoint", "download_endpoint", &download).await;
+        downloads = second.fix.is_none();
+        found.push(second);
     }
-    (found, reached)
+    (found, Reached { uploads, downloads })
 }
 
 fn origin_of(url: &Result<String, StoreError>) -> Option<String> {
@@ -58,13 +67,11 @@ async fn endpoint(
     let uri: Uri = url.parse().unwrap_or_default();
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     let port = uri.port_u16().unwrap_or(443);
-    if let Err(why) = lookup_host((host, port)).await {
-        let why = why.to_string();
-        let why = why.rsplit(": ").next().unwrap_or_default();
+    if lookup_host((host, port)).await.is_err() {
         return Finding::fail(
             GROUP,
             check,
-            format!("{host} does not resolve: {why}"),
+            format!("{host} does not resolve"),
             format!("make its DNS entry, or write [storage] {setting} as browsers can use it"),
         );
     }

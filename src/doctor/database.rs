@@ -3,7 +3,7 @@
 use super::finding::{Finding, Group, Status};
 use crate::clock::Clock;
 use crate::db::{self, DbError, Examined, Place};
-use crate::domain::time::Timestamp;
+use crate::domain::time::{Seconds, Timestamp};
 
 const GROUP: Group = Group::Database;
 
@@ -12,8 +12,9 @@ const NOTABLE: i64 = 30;
 const HARMFUL: i64 = 300;
 
 pub(super) async fn examine(settings: &db::Settings) -> Vec<Finding> {
+    let asked = Clock::System.now();
     match db::examine(settings).await {
-        Ok(examined) => findings(&examined, Clock::System.now()),
+        Ok(examined) => findings(&examined, asked, Clock::System.now()),
         Err(why) => vec![
             Finding::fail(GROUP, "reachable", words(&why), reach(&settings.place)),
             Finding::skip(GROUP, "schema", "not looked at: the database comes first"),
@@ -40,7 +41,7 @@ fn reach(place: &Place) -> &'static str {
     }
 }
 
-fn findings(examined: &Examined, now: Timestamp) -> Vec<Finding> {
+fn findings(examined: &Examined, asked: Timestamp, answered: Timestamp) -> Vec<Finding> {
     let mut found = vec![Finding::pass(GROUP, "reachable", examined.name.clone())];
     let (schema, wanted) = (examined.schema, examined.wanted);
     let runs_on = format!("this release runs on {wanted} and {}", wanted + 1);
@@ -73,14 +74,21 @@ fn findings(examined: &Examined, now: Timestamp) -> Vec<Finding> {
     }
     found.push(match examined.clock {
         None => Finding::pass(GROUP, "clock", "this machine's own"),
-        Some(theirs) => clock(GROUP, "the server", theirs, now),
+        Some(theirs) => clock(GROUP, "the server", theirs, (asked, answered)),
     });
     found
 }
 
-/// What two clocks' difference means.
-pub(super) fn clock(group: Group, whose: &str, theirs: Timestamp, ours: Timestamp) -> Finding {
-    let ahead = ours.seconds_until(theirs);
+/// What another clock's difference means, whose time was told between the two moments of
+/// ours; HTTP dates are whole seconds, cut off.
+pub(super) fn clock(
+    group: Group,
+    whose: &str,
+    theirs: Timestamp,
+    (asked, answered): (Timestamp, Timestamp),
+) -> Finding {
+    let nearest = theirs.clamp(asked.minus(Seconds(1)), answered.max(asked));
+    let ahead = nearest.seconds_until(theirs);
     let (off, side) = (ahead.abs(), if ahead < 0 { "behind" } else { "ahead of" });
     let seen = if off < 2 {
         format!("{whose} and this machine agree")
@@ -108,14 +116,18 @@ mod tests {
 
     #[test]
     fn half_a_minute_is_said_and_five_minutes_are_a_failure() {
+        // Asked at 1000 s, answered at 1010 s.
         for (theirs, status, words) in [
             (1000, Status::Pass, "agree"),
-            (1030, Status::Pass, "30 s ahead of"),
-            (969, Status::Warn, "31 s behind"),
-            (1300, Status::Warn, "300 s ahead of"),
-            (699, Status::Fail, "301 s behind"),
+            (999, Status::Pass, "agree"),
+            (1010, Status::Pass, "agree"),
+            (1040, Status::Pass, "30 s ahead of"),
+            (968, Status::Warn, "31 s behind"),
+            (1310, Status::Warn, "300 s ahead of"),
+            (698, Status::Fail, "301 s behind"),
         ] {
-            let finding = clock(Group::Storage, "the store", at(theirs), at(1000));
+            let ours = (at(1000), at(1010));
+            let finding = clock(Group::Storage, "the store", at(theirs), ours);
             assert_eq!(finding.status, status, "{theirs}");
             assert!(finding.seen.contains(words), "{finding:?}");
         }
@@ -141,7 +153,7 @@ mod tests {
                 Some("writes"),
             ),
         ] {
-            let found = findings(&examined(schema, writes), at(0));
+            let found = findings(&examined(schema, writes), at(0), at(0));
             let first = found.iter().find(|finding| finding.status == Status::Fail);
             assert_eq!(first.map(|finding| finding.check), failed, "{schema}");
         }

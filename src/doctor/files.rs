@@ -17,7 +17,7 @@ const NOBODYS: &str = "00000000000000000000000000000000";
 const TYPE: &str = "text/plain";
 const DISPOSITION: &str = "attachment; filename=\"doctor.txt\"";
 
-/// `reached`: whether the public endpoint answers.
+/// `reached`: whether the download endpoint answers.
 pub(super) async fn examine(bench: &Bench<'_>, reached: bool) -> Vec<Finding> {
     let key = bench.key("file");
     let left = bench.store.leave(Bucket::Staging, &key, BODY).await;
@@ -34,10 +34,12 @@ pub(super) async fn examine(bench: &Bench<'_>, reached: bool) -> Vec<Finding> {
     let copied = copy(bench, &key, &etag).await;
     let is_copied = copied.fix.is_none();
     found.push(copied);
-    found.push(if is_copied {
-        download(bench, &key, reached).await
-    } else {
-        Finding::skip(GROUP, "download", "not looked at: the copy comes first")
+    found.push(match (is_copied, reached) {
+        (true, true) => download(bench, &key).await,
+        (true, false) => {
+            Finding::skip(GROUP, "download", "not looked at: its endpoint comes first")
+        }
+        (false, _) => Finding::skip(GROUP, "download", "not looked at: the copy comes first"),
     });
     found
 }
@@ -140,18 +142,14 @@ async fn copy(bench: &Bench<'_>, key: &str, etag: &str) -> Finding {
     }
 }
 
-async fn download(bench: &Bench<'_>, key: &str, reached: bool) -> Finding {
+async fn download(bench: &Bench<'_>, key: &str) -> Finding {
     let now = bench.clock.now();
     let signed = match bench.store.presign_get(key, DISPOSITION, TYPE, TTL, now) {
         Ok(signed) => signed,
         Err(why) => return trouble("download", &why),
     };
-    let fix = if reached {
-        "downloads are signed for download_endpoint; a proxy has to hand on Host, port and path \
-         unchanged, and the query"
-    } else {
-        "see the endpoints above"
-    };
+    let fix = "downloads are signed for download_endpoint; a proxy has to hand on Host, port and \
+               path unchanged, and the query";
     let url = signed.url.expose();
     let reply = match bench.wire.send(Method::GET, url, &[], Bytes::new()).await {
         Ok(reply) => reply,

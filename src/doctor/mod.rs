@@ -109,7 +109,7 @@ async fn examine_store(bench: &Bench<'_>, report: &mut Report) {
         ]);
         return;
     }
-    if reached {
+    if reached.uploads {
         report.add(browser::examine_cors(bench).await);
         report.add(Box::pin(uploads::examine(bench)).await);
     } else {
@@ -120,7 +120,7 @@ async fn examine_store(bench: &Bench<'_>, report: &mut Report) {
         ]);
     }
     report.add(Box::pin(uploads::examine_key(bench)).await);
-    report.add(Box::pin(files::examine(bench, reached)).await);
+    report.add(Box::pin(files::examine(bench, reached.downloads)).await);
     report.add(clean_up(bench).await);
 }
 

@@ -28,11 +28,12 @@ pub(super) fn no_store(error: &StoreError) -> Finding {
 
 pub(super) async fn examine(bench: &Bench<'_>) -> Vec<Finding> {
     let mut found = vec![keys(bench)];
+    let asked = bench.clock.now();
     let (staging, files) = tokio::join!(
         bench.store.look_at(Bucket::Staging),
         bench.store.look_at(Bucket::Files),
     );
-    let now = bench.clock.now();
+    let answered = bench.clock.now();
     let region = region(&staging, &bench.config.storage.region);
     if region.status == Status::Fail {
         let why = "not looked at: the region comes first";
@@ -44,7 +45,7 @@ pub(super) async fn examine(bench: &Bench<'_>) -> Vec<Finding> {
         }
     }
     if let Some(date) = staging.date.as_deref().and_then(moment) {
-        found.push(clock(GROUP, "the store", date, now));
+        found.push(clock(GROUP, "the store", date, (asked, answered)));
     }
     if staging.listed.is_ok() {
         found.push(lifecycle(bench).await);
