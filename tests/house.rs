@@ -365,3 +365,72 @@ fn a_file_that_is_too_long_is_caught() {
         "src/db/x.rs:701: a file has at most 700 lines, this one has 701"
     );
 }
+
+/// The attacks of docs/security.md, each with the tests it names.
+fn attacks(text: &str) -> Vec<(u32, Vec<String>, bool)> {
+    let rows = text.lines().filter_map(|line| {
+        let cells: Vec<&str> = line.strip_prefix('|')?.split('|').map(str::trim).collect();
+        let number = cells.first()?.parse().ok()?;
+        let tests = cells.get(3)?.split('`').skip(1).step_by(2);
+        let excused = cells.get(2)?.starts_with("Cannot apply");
+        Some((number, tests.map(str::to_owned).collect(), excused))
+    });
+    rows.collect()
+}
+
+/// Every function in the sources and tests that is a test.
+fn tests_there_are() -> Vec<String> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = Vec::new();
+    sources(&root.join("src"), "", &mut files);
+    sources(&root.join("tests"), "", &mut files);
+    let mut names = Vec::new();
+    for (_, text) in files {
+        let lines: Vec<&str> = text.lines().map(str::trim).collect();
+        for (index, line) in lines.iter().enumerate() {
+            let rest = line.strip_prefix("async ").unwrap_or(line);
+            let Some(rest) = rest.strip_prefix("fn ") else {
+                continue;
+            };
+            let above = lines[..index]
+                .iter()
+                .rev()
+                .take_while(|l| l.starts_with("#["));
+            let mut above =
+                above.map(|l| l.starts_with("#[test") || l.starts_with("#[tokio::test"));
+            if above.any(|is_test| is_test) {
+                names.extend(rest.split('(').next().map(str::to_owned));
+            }
+        }
+    }
+    names
+}
+
+#[test]
+fn every_attack_has_a_test_that_there_is_or_says_why_not() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/security.md");
+    let attacks = attacks(&fs::read_to_string(path).expect("docs/security.md is there"));
+    let there_are = tests_there_are();
+    let numbers: Vec<u32> = attacks.iter().map(|(number, ..)| *number).collect();
+    assert_eq!(numbers, (1..=52).collect::<Vec<_>>(), "a row is missing");
+    let mut wrong = Vec::new();
+    for (number, tests, excused) in &attacks {
+        if tests.is_empty() && !excused {
+            wrong.push(format!("attack {number} has no test"));
+        }
+        let unknown = tests.iter().filter(|name| !there_are.contains(name));
+        wrong.extend(unknown.map(|name| format!("attack {number}: there is no test {name}")));
+    }
+    assert_eq!(wrong, Vec::<String>::new());
+}
+
+#[test]
+fn an_attack_without_a_test_is_seen() {
+    let row = |rest: &str| attacks(&format!("| 7 | a | {rest} |"));
+    assert_eq!(
+        row("b | `one`, `two`"),
+        [(7, vec!["one".into(), "two".into()], false)]
+    );
+    assert_eq!(row("b | "), [(7, Vec::new(), false)]);
+    assert_eq!(row("Cannot apply: so | "), [(7, Vec::new(), true)]);
+}

@@ -11,6 +11,7 @@ mod process;
 mod receiver;
 
 mod deploy;
+mod docs;
 mod exposition;
 mod logs;
 mod numbers;

@@ -35,13 +35,11 @@ function bounds(schema) {
   const say = (name, text) => schema?.[name] !== undefined && said.push(text(schema[name]));
   say("minimum", (n) => `at least ${n}`);
   say("maximum", (n) => `at most ${n}`);
-  say("minLength", (n) => `${n} characters or more`);
-  say("maxLength", (n) => `${n} characters or fewer`);
-  say("minItems", (n) => `${n} or more`);
-  say("maxItems", (n) => `${n} or fewer`);
+  say("maxLength", (n) => `${schema.minLength ?? 0} to ${n} characters`);
+  say("maxItems", (n) => `${schema.minItems ?? 0} to ${n} of them`);
   say("default", (value) => `default ${value}`);
   say("pattern", (text) => `matches \`${text}\``);
-  return said.length ? words(`${said.join(", ")}.`) : [];
+  return said.length ? words(` (${said.join(", ")})`) : [];
 }
 
 function table(rows) {
@@ -49,12 +47,30 @@ function table(rows) {
     el("tr", null, el("th", { scope: "row" }, ...name), ...cells.map((cell) => el("td", null, ...cell))))));
 }
 
-function shape(schema) {
+/** The members of the schema that another names, if it has any. */
+function named(document, schema) {
+  const link = [schema, schema?.items, ...(schema?.oneOf ?? [])].find((one) => one?.$ref)?.$ref;
+  const whole = link && document.components.schemas[link.split("/").pop()];
+  return whole?.properties || whole?.oneOf ? whole : null;
+}
+
+/** A schema's members behind a click. */
+function unfolded(document, schema, label) {
+  const whole = named(document, schema);
+  if (!whole) return el("p", null, ...label);
+  const inside = whole.oneOf ? whole.oneOf.map((one) => unfolded(document, one, [el("code", null, kind(one))])) : [shape(document, whole)];
+  return el("details", null, el("summary", null, ...label), ...inside);
+}
+
+function shape(document, schema) {
   const needed = new Set(schema.required ?? []);
   return table(Object.entries(schema.properties ?? {}).map(([name, member]) => [
     [el("code", null, name), needed.has(name) ? "" : " ?"],
     [el("code", null, kind(member))],
-    [...words(member.description ?? member.oneOf?.[0].description), " ", ...bounds(member)],
+    [
+      ...words(member.description ?? member.oneOf?.[0].description), ...bounds(member),
+      named(document, member) ? unfolded(document, member, ["its members"]) : "",
+    ],
   ]));
 }
 
@@ -62,10 +78,7 @@ function shape(schema) {
 function body(document, content) {
   return Object.entries(content ?? {}).flatMap(([type, { schema }]) => {
     if (type === "application/problem+json") return [];
-    const named = schema?.$ref ?? schema?.oneOf?.find((one) => one.$ref)?.$ref;
-    const whole = named && document.components.schemas[named.split("/").pop()];
-    if (!whole?.properties) return [el("p", null, el("code", null, kind(schema)), ` as ${type}`)];
-    return [el("details", null, el("summary", null, el("code", null, kind(schema)), ` as ${type}`), shape(whole))];
+    return [unfolded(document, schema, [el("code", null, kind(schema)), ` as ${type}`])];
   });
 }
 
@@ -87,7 +100,7 @@ function operation(document, path, method, about) {
     parts.push(el("h4", null, "Parameters"), table(about.parameters.map((parameter) => [
       [el("code", null, parameter.name), parameter.required ? "" : " ?"],
       [el("span", { class: "faint" }, parameter.in)],
-      [el("code", null, kind(parameter.schema)), " ", ...words(parameter.description), " ", ...bounds(parameter.schema)],
+      [el("code", null, kind(parameter.schema)), " ", ...words(parameter.description), ...bounds(parameter.schema)],
     ])));
   }
   if (about.requestBody) {
@@ -120,7 +133,7 @@ function render(api) {
     main.append(...found.map(([path, method, about]) => operation(api, path, method, about)));
   }
   const problem = api.components.schemas.Problem;
-  main.append(el("h2", { id: "problem" }, "problems"), ...paragraphs(problem.description), shape(problem),
+  main.append(el("h2", { id: "problem" }, "problems"), ...paragraphs(problem.description), shape(api, problem),
     el("pre", null, JSON.stringify(problem.examples[0], null, 2)));
   document.getElementById(location.hash.slice(1))?.scrollIntoView();
 }

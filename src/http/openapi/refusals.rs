@@ -9,7 +9,12 @@ use utoipa::openapi::{
     schema::{AdditionalProperties, Schema, Type},
 };
 
-use crate::domain::problem::Code::{self, *};
+use crate::domain::problem::Code::{
+    self, ClaimConflict, ContentRejected, DatabaseUnavailable, FileTooLarge, Forbidden,
+    IdempotencyMismatch, Internal, InvalidRequest, KeysUnavailable, NotFound, ObjectMissing,
+    PartsMissing, QuotaExceeded, SlotFull, StorageFull, StorageUnavailable, TicketClosed,
+    TicketExpired, TooManyOpenTickets, TypeNotAccepted, Unauthenticated,
+};
 
 macro_rules! refusals {
     ($($(#[$doc:meta])* $name:ident = $body:ident [$($code:expr),*];)*) => {$(
@@ -25,6 +30,7 @@ macro_rules! refusals {
 }
 
 /// Whether the request has a body, which brings refusals of its own.
+#[derive(Clone, Copy)]
 enum Body {
     None,
     Json,

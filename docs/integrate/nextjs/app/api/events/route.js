@@ -1,0 +1,3 @@
+import { kinds } from "../../../lib/events.js";
+
+export const GET = () => Response.json(kinds());
