@@ -18,9 +18,9 @@ const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
 
 /**
  * A store (that of PUTGATE_TEST_STORE, else devstore), a line in front of it, pages of an origin of their own, a
- * broker for them, and Chromium. `slots` and `server` are TOML; `pages` has a body for every path.
+ * broker for them, and Chromium. `slots` is TOML; `pages` has a body for every path; `publicUrl` is the broker's own unless a proxy gives it another.
  */
-export async function startSite(name, { slots, server = "", pages = {} }) {
+export async function startSite(name, { slots, publicUrl, pages = {} }) {
   const dev = await start(name);
   const store = await storeOf(dev);
   const line = await Line.before(store.endpoint);
@@ -34,8 +34,8 @@ export async function startSite(name, { slots, server = "", pages = {} }) {
   await writeFile(config, `
 [server]
 listen = "127.0.0.1:${port}"
+public_url = "${publicUrl ?? `http://127.0.0.1:${port}`}"
 allowed_origins = ["${origin.url}"]
-${server}
 [database]
 url = "sqlite://${join(dir, "putgate.db")}"
 [storage]

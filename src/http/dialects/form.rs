@@ -280,8 +280,9 @@ fn answer(access: &Access, asked: &Asked, headers: &HeaderMap, posted: &[Posted]
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|text| text.contains("application/json"));
-    // An iframe would offer JSON for download. Without sniffing, text is never markup.
-    let kind = if accepts_json {
+    // An iframe would offer JSON for download. Without sniffing, text is never markup. A
+    // client that looks at statuses is none.
+    let kind = if accepts_json || !status.is_success() {
         "application/json"
     } else {
         "text/plain; charset=utf-8"
