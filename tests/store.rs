@@ -11,10 +11,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use putgate::clock::Clock;
 use putgate::devstore::{self, DevStore, Fault, Op};
-use putgate::domain::secret::Secret;
-use putgate::domain::time::Seconds;
+use putgate::domain::secret::{Secret, SignedUrl};
+use putgate::domain::time::{Seconds, Timestamp};
 use putgate::store::{
-    Bucket, Key, Outcome, Peek, Presigned, Promotion, Settings, Store, StoreError,
+    Bucket, Form, Key, Outcome, Peek, Presigned, Promotion, Settings, Store, StoreError,
 };
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -30,6 +30,7 @@ async fn store_laws(settings: &Settings, one_key: bool) {
     let store = Store::connect(settings.clone()).await.unwrap();
     let run = format!("{}-{}", Clock::System.now().millis(), std::process::id());
     signed_puts_store_exactly_what_was_signed(&store, &run).await;
+    forms_store_what_their_policy_says_and_nothing_else(&store, &run).await;
     a_head_brings_size_identity_and_bytes_at_once(&store, &run).await;
     what_is_missing_is_told_from_what_is_out_of_reach(settings, &run).await;
     promote_copies_what_was_judged_and_nothing_else_of_it(&store, settings, &run).await;
@@ -100,7 +101,7 @@ async fn a_lost_answer_is_no_failure_of_what_happened() {
     );
 
     let id = store.create_multipart("m").await.unwrap();
-    let signed = store.presign_part("m", &id, 1, 1, TTL, Clock::System.now());
+    let signed = store.presign_part("m", &id, 1, Some(1), TTL, Clock::System.now());
     assert_eq!(send(&signed.unwrap(), "PUT", b"x", &[]).await.status, 200);
     let parts = store.list_parts("m", &id).await.unwrap();
     server
@@ -229,7 +230,9 @@ async fn an_uploader_copies_nothing_by_an_unsigned_header(store: &Store, run: &s
     assert_eq!((status >= 400, copied), (refused, !refused), "PUT {status}");
 
     let id = store.create_multipart(&target).await.unwrap();
-    let part = store.presign_part(&target, &id, 1, 4, TTL, now).unwrap();
+    let part = store
+        .presign_part(&target, &id, 1, Some(4), TTL, now)
+        .unwrap();
     let status = send(&part, "PUT", b"mine", copy).await.status;
     let parts = store.list_parts(&target, &id).await.unwrap();
     let copied = parts.iter().any(|part| part.size == 6);
@@ -284,6 +287,93 @@ async fn signed_puts_store_exactly_what_was_signed(store: &Store, run: &str) {
     assert_eq!(send(&signed, "PUT", b"hello", &[]).await.status, 200);
     let stored = store.stored_sha256(Bucket::Staging, &key).await.unwrap();
     assert!(stored.is_none_or(|stored| stored == sum));
+}
+
+/// A form with one of its fields changed, added, or (by an empty value) left out.
+async fn post(form: &Form, change: Option<(&str, &str)>, file: &[u8]) -> Answer {
+    let mut fields: Vec<(&str, &str)> = form
+        .fields
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    if let Some((name, value)) = change {
+        fields.retain(|(known, _)| *known != name);
+        fields.extend((!value.is_empty()).then_some((name, value)));
+    }
+    let mut body = Vec::new();
+    for (name, value) in fields {
+        let head = format!("--b\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n");
+        body.extend(format!("{head}{value}\r\n").bytes());
+    }
+    body.extend(b"--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"blob\"\r\n");
+    body.extend(b"Content-Type: text/html\r\n\r\n");
+    body.extend(file);
+    body.extend(b"\r\n--b--\r\n");
+    let to = Presigned {
+        url: SignedUrl::new(form.url.clone()),
+        headers: Vec::new(),
+        expires_in: form.expires_in,
+    };
+    send(
+        &to,
+        "POST",
+        &body,
+        &[("Content-Type", "multipart/form-data; boundary=b")],
+    )
+    .await
+}
+
+async fn forms_store_what_their_policy_says_and_nothing_else(store: &Store, run: &str) {
+    let now = Clock::System.now();
+    let key = format!("form-{run}");
+    let form = store.presign_post(&key, 2..=5, TTL, now).unwrap();
+    let late = Timestamp::from_millis(now.millis() - 120_000);
+    let expired = store.presign_post(&key, 2..=5, TTL, late).unwrap();
+    let other = format!("{key}-other");
+    for (form, change, file) in [
+        (&form, None, b"123456".as_slice()),
+        (&form, None, b"1"),
+        (&form, None, b""),
+        (&form, Some(("key", other.as_str())), b"123"),
+        (&form, Some(("policy", "e30=")), b"123"),
+        (&form, Some(("x-amz-signature", "00")), b"123"),
+        (&form, Some(("x-amz-signature", "")), b"123"),
+        (&form, Some(("x-amz-meta-evil", "1")), b"123"),
+        (&expired, None, b"123"),
+    ] {
+        let answer = post(form, change, file).await;
+        assert!(
+            (400..500).contains(&answer.status),
+            "{change:?} {file:?}: {}",
+            answer.head
+        );
+    }
+    for key in [&key, &other] {
+        assert_eq!(
+            store.head(Bucket::Staging, key).await,
+            Ok(None),
+            "an attack wrote"
+        );
+    }
+    for file in [b"12".as_slice(), b"12345"] {
+        for change in [None, Some(("Content-Type", "text/html"))] {
+            let answer = post(&form, change, file).await;
+            assert_eq!(
+                answer.status,
+                201,
+                "{}",
+                String::from_utf8_lossy(&answer.body)
+            );
+            assert!(
+                answer.header("etag").is_some() && answer.header("location").is_some(),
+                "{}",
+                answer.head
+            );
+            let there = store.head(Bucket::Staging, &key).await.unwrap();
+            assert_eq!(there.unwrap().0, file.len() as u64);
+        }
+    }
+    store.delete(Bucket::Staging, &key).await.unwrap();
 }
 
 async fn a_head_brings_size_identity_and_bytes_at_once(store: &Store, run: &str) {
@@ -539,7 +629,7 @@ async fn multipart_uploads_live_as_planned(store: &Store, run: &str) {
     let part = |number, size| {
         let now = Clock::System.now();
         store
-            .presign_part(&key, &id, number, size, TTL, now)
+            .presign_part(&key, &id, number, Some(size), TTL, now)
             .unwrap()
     };
     assert!(

@@ -167,6 +167,7 @@ fn configuration(
         r#"
 [server]
 listen = "{address}"
+public_url = "http://{address}"
 allowed_origins = {origins}
 log = "text"
 

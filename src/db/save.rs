@@ -154,6 +154,9 @@ const MOVED_TICKETS: Change = Change {
         "closed_at",
         "cooling_until",
         "problem",
+        "size",
+        "exact_size",
+        "part_size",
         "multipart_id",
         "promote_key",
         "promote_upload_id",
@@ -282,6 +285,9 @@ fn bind_moved_ticket((t, before): (&Ticket, Before)) -> Result<Binds, DbError> {
     to.add(millis(t.closed_at));
     to.add(millis(t.cooling_until));
     to.add(t.problem.as_ref().map(text).transpose()?);
+    to.add(whole(t.size));
+    to.add(t.exact_size);
+    to.add(t.part_size.map(whole));
     to.add(t.multipart_id.as_deref());
     to.add(t.promote_key.as_deref());
     to.add(t.promote_upload_id.as_deref());

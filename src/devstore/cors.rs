@@ -24,7 +24,7 @@ impl Rule {
             origins: origins.to_vec(),
             methods: words(&["GET", "HEAD", "PUT", "POST", "DELETE"]),
             headers: words(&["*"]),
-            exposed: words(&["ETag", "x-amz-checksum-sha256"]),
+            exposed: words(&["ETag", "Location", "x-amz-checksum-sha256"]),
             max_age: Some(600),
         }
     }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{
-    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, EXPECT, HeaderName, ORIGIN,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, ETAG, EXPECT, HOST, HeaderName,
+    HeaderValue, LOCATION, ORIGIN,
 };
 use http::request::Parts;
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -87,6 +88,7 @@ impl Server {
             return Ok(preflight(&parts, &rules));
         }
         let origin = text(&parts, &ORIGIN).to_owned();
+        let host = text(&parts, &HOST).to_owned();
         let method = parts.method.clone();
         let waits = parts.headers.contains_key(EXPECT);
         let body = Tap::new(body);
@@ -96,7 +98,7 @@ impl Server {
         } else {
             let request = Request::from_parts(parts, Body::http_body_unsync(body.clone()));
             let answer = self.service.call(request).await;
-            regraded(answer.map_err(io::Error::other)?)
+            placed(regraded(answer.map_err(io::Error::other)?), &host)
         };
         if response.headers().contains_key(RESET) {
             return Err(io::Error::other("a fault was asked for"));
@@ -168,6 +170,27 @@ fn regraded(response: Response<Body>) -> Response<Body> {
         message: "Invalid according to Policy: a condition failed.",
     }
     .response()
+}
+
+/// S3 says also in the headers of a form's 201 where the file went and what its `ETag` is, and
+/// that is where browsers look; the library says it in the body alone.
+fn placed(mut response: Response<Body>, host: &str) -> Response<Body> {
+    if response.status() != StatusCode::CREATED {
+        return response;
+    }
+    let text = response.body().bytes().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let inside = |tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        Some(rest.split_once("</")?.0.replace("&quot;", "\""))
+    };
+    let place = inside("Location").map(|path| format!("http://{host}{path}"));
+    for (name, value) in [(LOCATION, place), (ETAG, inside("ETag"))] {
+        if let Some(Ok(value)) = value.map(HeaderValue::try_from) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 fn preflight(parts: &Parts, rules: &[Rule]) -> Response<Body> {

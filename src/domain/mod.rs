@@ -3,6 +3,7 @@
 
 pub mod books;
 pub mod caller;
+pub mod chunks;
 pub mod dialect;
 pub mod disposition;
 pub mod event;

@@ -10,8 +10,9 @@ use sha2::{Digest, Sha256};
 
 use super::lease::Lease;
 use super::turns::Share;
-use super::{App, look, sweep};
+use super::{App, chunks, look, sweep};
 use crate::db::DbError;
+use crate::domain::chunks::{overrun, sum};
 use crate::domain::disposition::content_disposition;
 use crate::domain::file::File;
 use crate::domain::key;
@@ -182,8 +183,10 @@ struct Judged {
 
 async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ticket>, Stop> {
     let staging = key::staging(ticket.id);
-    if ticket.part_size.is_some() {
-        assemble(app, ticket, &staging, lease).await?;
+    match ticket.part_size {
+        None => {}
+        Some(_) if ticket.exact_size => assemble(app, ticket, &staging, lease).await?,
+        Some(_) => return undeclared(app, ticket, &staging, lease).await,
     }
     lease.check()?;
     let first = match judge(app, ticket, Bucket::Staging, &staging, None, lease).await {
@@ -370,6 +373,25 @@ async fn assemble(app: &App, ticket: &Ticket, staging: &str, lease: &Lease) -> R
         Ok(()) => Ok(()),
         Err(StoreError::NoSuchUpload) => gone(app, ticket, staging, upload_id, count).await,
         Err(error) => Err(error.into()),
+    }
+}
+
+/// Parts whose client has not said yet that they are all: more of them than there may be end the
+/// ticket, else they wait for its word. Without it nobody can tell a whole file from half of one.
+async fn undeclared(
+    app: &App,
+    ticket: &Ticket,
+    staging: &str,
+    lease: &Lease,
+) -> Result<Box<Ticket>, Stop> {
+    lease.check()?;
+    let arrived = chunks::arrived::<Stop>(app, ticket, staging).await?;
+    match overrun(ticket, sum(&arrived)) {
+        Some(rejection) => reject(app, ticket, &rejection).await,
+        None => {
+            let detail = "the client has not said yet that all parts are sent";
+            Err(Stop::Missing(Problem::new(Code::PartsMissing, detail)))
+        }
     }
 }
 

@@ -216,6 +216,12 @@ enum Refusal {
 fn check(app: &App, policy: &Policy, sending: Sending, wish: Wish) -> Result<MintFile, Refusal> {
     let bad = |detail: String| Refusal::Request(Problem::invalid(detail));
     let size = match wish.size {
+        None if sending == Sending::Posted && !app.store.takes_forms() => {
+            // A PUT is signed for its exact length.
+            let detail =
+                "the store takes no forms, so the file's size is needed, or an upload in parts";
+            return Err(bad(detail.into()));
+        }
         None => policy.max_file_size,
         Some(size) => {
             u64::try_from(size).map_err(|_| bad(format!("size: at least 1 byte, got {size}")))?

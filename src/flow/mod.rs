@@ -3,6 +3,7 @@
 
 pub mod audit;
 pub mod cancel;
+pub mod chunks;
 pub mod claim;
 pub mod complete;
 pub mod delete;

@@ -63,9 +63,19 @@ pub fn transfer(app: &App, ticket: &Ticket) -> Result<Transfer, Problem> {
     }
 }
 
+/// How a client fills the ticket at once that does not call again: a form, or where the store
+/// takes none a PUT. No store call.
+pub fn at_once(app: &App, ticket: &Ticket) -> Result<Transfer, Problem> {
+    if app.store.takes_forms() {
+        post(app, ticket).map(Transfer::Post)
+    } else {
+        transfer(app, ticket)
+    }
+}
+
 /// A form that fills the ticket with one POST: of the declared size, or of any up to what was
 /// reserved. No store call.
-pub fn post(app: &App, ticket: &Ticket) -> Result<Form, Problem> {
+fn post(app: &App, ticket: &Ticket) -> Result<Form, Problem> {
     let ttl = ticket.url_life(app.db.now());
     let ttl = ttl.ok_or_else(|| too_late(ticket))?;
     let least = if ticket.exact_size { ticket.size } else { 1 };
@@ -76,7 +86,7 @@ pub fn post(app: &App, ticket: &Ticket) -> Result<Form, Problem> {
         .presign_post(&key::staging(ticket.id), sizes, ttl, now)?)
 }
 
-fn too_late(ticket: &Ticket) -> Problem {
+pub(super) fn too_late(ticket: &Ticket) -> Problem {
     let detail = format!("the ticket expired at {}", ticket.expires_at);
     Problem::new(Code::TicketExpired, detail)
 }
@@ -88,28 +98,9 @@ pub async fn sign(
     id: Id,
     numbers: &[u32],
 ) -> Result<(Ticket, Transfer), Problem> {
-    caller.may(Scope::Upload)?;
-    let mut ticket = look::own_ticket(app, caller, id).await?;
-    if ticket.state != State::Open {
-        return Err(ticket.closed_problem());
-    }
-    let now = app.db.now();
-    if now >= ticket.expires_at {
-        return Err(too_late(&ticket));
-    }
+    let ticket = open_ticket(app, caller, id).await?;
     let parts = plan(&ticket, numbers)?;
-    if ticket.wants_renewal(now) {
-        let open = app
-            .db
-            .write(ticket.row(), move |books, now| {
-                ledger::touch(books, now, id)
-            })
-            .await?;
-        ticket = look::own_ticket(app, caller, id).await?;
-        if !open {
-            return Err(ticket.closed_problem());
-        }
-    }
+    let ticket = renewed(app, caller, ticket).await?;
     let transfer = match (ticket.part_size, parts.is_empty()) {
         (None, _) | (_, true) => transfer(app, &ticket)?,
         (Some(part_size), false) => {
@@ -119,9 +110,14 @@ pub async fn sign(
             let key = key::staging(id);
             let mut signed = Vec::with_capacity(parts.len());
             for part in parts {
-                let url =
-                    app.store
-                        .presign_part(&key, &upload_id, part.number, part.size, ttl, now)?;
+                let url = app.store.presign_part(
+                    &key,
+                    &upload_id,
+                    part.number,
+                    Some(part.size),
+                    ttl,
+                    now,
+                )?;
                 signed.push((part.number, part.size, url));
             }
             Transfer::Multipart {
@@ -133,6 +129,39 @@ pub async fn sign(
         }
     };
     Ok((ticket, transfer))
+}
+
+/// An open ticket of the caller.
+pub(super) async fn open_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ticket, Problem> {
+    caller.may(Scope::Upload)?;
+    let ticket = look::own_ticket(app, caller, id).await?;
+    if ticket.state != State::Open {
+        return Err(ticket.closed_problem());
+    }
+    if app.db.now() >= ticket.expires_at {
+        return Err(too_late(&ticket));
+    }
+    Ok(ticket)
+}
+
+/// The ticket with its deadline pushed, when it is time for that.
+pub(super) async fn renewed(app: &App, caller: &Caller, ticket: Ticket) -> Result<Ticket, Problem> {
+    if !ticket.wants_renewal(app.db.now()) {
+        return Ok(ticket);
+    }
+    let id = ticket.id;
+    let open = app
+        .db
+        .write(ticket.row(), move |books, now| {
+            ledger::touch(books, now, id)
+        })
+        .await?;
+    let ticket = look::own_ticket(app, caller, id).await?;
+    if open {
+        Ok(ticket)
+    } else {
+        Err(ticket.closed_problem())
+    }
 }
 
 /// The parts that were asked for, as the plan has them.
@@ -151,6 +180,10 @@ fn plan(ticket: &Ticket, numbers: &[u32]) -> Result<Vec<ticket::Part>, Problem> 
             Err(Problem::invalid("parts: this ticket is filled by one PUT"))
         };
     };
+    if !ticket.exact_size && !numbers.is_empty() {
+        let detail = "parts: the client that began this upload did not say its size and has parts of its own";
+        return Err(Problem::invalid(detail));
+    }
     numbers
         .iter()
         .map(|number| {

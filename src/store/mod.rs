@@ -238,19 +238,26 @@ impl Store {
         self.0.uploads.post(staging_key, sizes, ttl, now)
     }
 
-    /// Signs one part of exactly `size` bytes of a multipart upload to staging. No network.
+    /// Signs one part of a multipart upload to staging, of exactly `size` bytes where that is
+    /// known. No network.
     pub fn presign_part(
         &self,
         staging_key: &str,
         upload_id: &str,
         number: u32,
-        size: u64,
+        size: Option<u64>,
         ttl: Seconds,
         now: Timestamp,
     ) -> Result<Presigned, StoreError> {
         self.0
             .uploads
             .part(staging_key, upload_id, number, size, ttl, now)
+    }
+
+    /// Whether the store takes forms. Cloudflare R2 is the one that does not, and it has no other
+    /// address than its own.
+    pub fn takes_forms(&self) -> bool {
+        !self.0.uploads.is_at("r2.cloudflarestorage.com")
     }
 
     /// Signs one GET of a file, answered with this `Content-Disposition` and `Content-Type`.
@@ -328,7 +335,7 @@ mod tests {
         let store = Store::connect(settings("http://store:9000")).await.unwrap();
         let put = store.presign_put("k", 1, None, Seconds(60), NOW).unwrap();
         let part = store
-            .presign_part("k", "u", 1, 1, Seconds(60), NOW)
+            .presign_part("k", "u", 1, Some(1), Seconds(60), NOW)
             .unwrap();
         for write in [put, part] {
             let url = write.url.expose();

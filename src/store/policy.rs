@@ -81,7 +81,7 @@ pub fn cors(provider: Provider, origins: &[String]) -> String {
                 "AllowedOrigins": origins,
                 "AllowedMethods": ["PUT", "POST"],
                 "AllowedHeaders": ["*"],
-                "ExposeHeaders": ["ETag"],
+                "ExposeHeaders": ["ETag", "Location"],
                 "MaxAgeSeconds": CORS_MAX_AGE,
             }]}))
         }

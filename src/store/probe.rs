@@ -74,7 +74,7 @@ impl Store {
             let length = BODY.len() as u64;
             self.0
                 .probes
-                .part(target, upload_id, number, length, TTL, now)
+                .part(target, upload_id, number, Some(length), TTL, now)
         };
         let copy_source = self.copy_source(source);
 

@@ -67,6 +67,7 @@ impl Store {
             .allowed_methods("POST")
             .allowed_headers("*")
             .expose_headers("ETag")
+            .expose_headers("Location")
             .max_age_seconds(CORS_MAX_AGE)
             .build()
             .map_err(|error| StoreError::Settings(error.to_string()))?;

@@ -388,13 +388,24 @@ impl UploadSigner {
         self.0.form(&self.1, key, sizes, expires, now)
     }
 
-    /// One part of a multipart upload, of exactly `content_length` bytes.
+    /// Whether the store is at a host of this domain.
+    pub(super) fn is_at(&self, domain: &str) -> bool {
+        let host = self
+            .0
+            .host
+            .rsplit_once(':')
+            .map_or(&*self.0.host, |(name, _)| name);
+        host.strip_suffix(domain)
+            .is_some_and(|rest| rest.ends_with('.'))
+    }
+
+    /// One part of a multipart upload, of exactly `content_length` bytes where that is known.
     pub(super) fn part(
         &self,
         key: &str,
         upload_id: &str,
         part_number: u32,
-        content_length: u64,
+        content_length: Option<u64>,
         expires: Seconds,
         now: Timestamp,
     ) -> Result<Presigned, StoreError> {
@@ -405,7 +416,7 @@ impl UploadSigner {
                 ("partNumber", &part_number.to_string()),
                 ("uploadId", upload_id),
             ],
-            content_length: Some(content_length),
+            content_length,
             sha256: None,
         };
         self.0.sign(&request, expires, now)

@@ -69,6 +69,8 @@ ${slots}`);
     begin,
     isAlive: () => broker.exitCode === null && broker.signalCode === null,
     sweep: () => done(putgate("sweep"), "sweep"),
+    /** Throws unless every law that `audit` checks holds. */
+    audit: () => done(putgate("audit"), "audit"),
     async stop() {
       await end(broker, "SIGTERM");
       await line.close();

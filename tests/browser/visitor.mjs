@@ -8,8 +8,8 @@ const NARROW = { width: 390, height: 844 };
 /** The machine may be busy; a test that hangs is told apart by its deadline all the same. */
 export const PATIENCE = 30_000;
 
-/** A page in a context of its own; fails the test on any error the console shows, but for a `broken` network's. */
-export async function visit(t, browser, url, { broken = false } = {}) {
+/** A page in a context of its own; fails the test on any error the console shows, but for a `broken` network's and what is `said` on purpose. */
+export async function visit(t, browser, url, { broken = false, said = /$^/ } = {}) {
   const context = await browser.newContext({ viewport: WIDE });
   const page = await context.newPage();
   page.setDefaultTimeout(PATIENCE);
@@ -19,6 +19,7 @@ export async function visit(t, browser, url, { broken = false } = {}) {
   page.on("console", (message) => {
     // Chromium writes a line for every 4xx that the page asked for and handles.
     const handled = /the server responded with a status of 4\d\d/.test(message.text())
+      || said.test(message.text())
       || (broken && /Failed to load resource: net::|blocked by CORS policy/.test(message.text()));
     if (["error", "warning"].includes(message.type()) && !handled) complaints.push(message.text());
   });

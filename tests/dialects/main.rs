@@ -6,6 +6,7 @@
 mod common;
 
 mod access;
+mod uppy;
 
 use axum::body::Body;
 use axum::http::Request;
@@ -22,6 +23,13 @@ dialects = ["uppy"]
 max_entries = 20
 public = true
 dialects = ["uppy", "form", "jsonform"]
+
+[slots.films]
+max_file_size = "14MiB"
+max_entries = 3
+quota = "64MiB"
+ticket_ttl = "1h"
+dialects = ["uppy"]
 
 [slots.forms]
 dialects = ["form"]

@@ -3,6 +3,7 @@
 use super::end::end_ticket;
 use super::{accounts, end_file, release_reservation};
 use crate::domain::books::{Books, Footprint, Scope, Stale, Usage, counted};
+use crate::domain::chunks::Measured;
 use crate::domain::event::Event;
 use crate::domain::file::{EndReason, File};
 use crate::domain::name::Id;
@@ -81,6 +82,24 @@ pub fn touch(books: &mut Books, now: Timestamp, id: Id) -> bool {
         books.change_ticket(id, |t| t.expires_at = t.deadline(now).max(t.expires_at));
     }
     open
+}
+
+/// Sets what an open ticket really holds for which the most was reserved, and gives the rest
+/// back; false when it is closed. One whose size is known stays as it is.
+pub fn declare(books: &mut Books, id: Id, measured: Measured) -> bool {
+    let Some(ticket) = books.ticket(id).filter(|t| t.state == State::Open).cloned() else {
+        return false;
+    };
+    if !ticket.exact_size && measured.size <= ticket.size {
+        let spare = counted(ticket.size) - counted(measured.size);
+        books.post_all(&accounts(&ticket), |usage| usage.reserved -= spare);
+        books.change_ticket(id, |t| {
+            t.size = measured.size;
+            t.exact_size = true;
+            t.part_size = Some(measured.part_size);
+        });
+    }
+    true
 }
 
 /// Sets or clears the multipart upload of an open ticket, if it still is what the caller

@@ -31,7 +31,7 @@ use crate::domain::name::{Id, Ref};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::FormAnswer;
 use crate::flow::complete::Completed;
-use crate::flow::relay::chunks::{self, Chunk, Range, Taken};
+use crate::flow::relay::gathered::{self, Chunk, Range, Taken};
 use crate::flow::relay::{Arrival, Relay};
 use crate::flow::{App, delete, look};
 use crate::http::problem::{Path, Query, Refusal};
@@ -455,10 +455,10 @@ async fn arrived(
 ) -> Result<Value, Problem> {
     access.caller.may(Scope::Upload)?;
     let slot = &access.slot.name;
-    match chunks::find(app, &access.caller, slot, reference, name, None).await? {
+    match gathered::find(app, &access.caller, slot, reference, name, None).await? {
         None => Ok(Value::Null),
         Some(ticket) => {
-            let size = chunks::arrived(app, &ticket).await?;
+            let size = gathered::arrived(app, &ticket).await?;
             Ok(json!({"name": ticket.name, "size": size}))
         }
     }

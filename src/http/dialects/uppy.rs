@@ -2,22 +2,37 @@
 //! and 5.x as `endpoint`.
 
 use axum::Router;
-use axum::extract::{FromRequestParts, State};
+use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
+use hyper::ext::ReasonPhrase;
+use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::Access;
+use crate::domain::chunks::Named;
 use crate::domain::dialect::{Dialect, Sending};
-use crate::domain::name::Ref;
+use crate::domain::name::{Id, Ref};
 use crate::domain::problem::Problem;
+use crate::domain::ticket::{State as TicketState, Ticket};
+use crate::flow::complete::{self, Completed};
 use crate::flow::mint::{self, Ready, Wish};
-use crate::flow::sign;
+use crate::flow::sign::Transfer;
+use crate::flow::{cancel, chunks, look, sign};
 use crate::http::Shared;
-use crate::http::problem::{Json, Query};
+use crate::http::problem::{Json, Path, Query};
+use crate::http::v1::ticket_view;
 use crate::http::v1::tickets::fields_view;
+use crate::store::Bucket;
+
+/// The largest body: the list of ten thousand parts.
+const BODY_LIMIT: usize = 1024 * 1024;
+/// How long a completion waits for the verdict, in seconds.
+const VERDICT: u32 = 50;
+/// The longest reason phrase, in bytes.
+const MAX_REASON: usize = 300;
 
 /// 6.x puts its own path after the configured address as that was written, so that one with a
 /// slash at its end makes two.
@@ -26,9 +41,17 @@ const BASES: [&str; 2] = ["/s3", "//s3"];
 pub(super) fn routes() -> Router<Shared> {
     let mut routes = Router::new();
     for base in BASES {
-        routes = routes.route(&format!("{base}/params"), get(params));
+        let at = |path: &str| format!("{base}/{path}");
+        routes = routes
+            .route(&at("params"), get(params))
+            .route(&at("sts"), get(sts))
+            .route(&at("multipart"), post(create))
+            .route(&at("multipart/{upload}"), get(list).delete(abort))
+            .route(&at("multipart/{upload}/batch"), get(sign_batch))
+            .route(&at("multipart/{upload}/{part}"), get(sign_part))
+            .route(&at("multipart/{upload}/complete"), post(complete_upload));
     }
-    routes
+    routes.layer(DefaultBodyLimit::max(BODY_LIMIT))
 }
 
 /// A problem as both versions read it: 5.x shows `message` of a 4xx, Companion writes `error`.
@@ -44,11 +67,27 @@ impl From<Problem> for Oops {
 impl IntoResponse for Oops {
     fn into_response(self) -> Response {
         let words = self.0.detail.clone();
+        let reason = reason(&words);
         let problem = self.0.with("error", words.clone()).with("message", words);
         let status = StatusCode::from_u16(problem.code.status());
-        let body = Json(json!(problem));
-        (status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), body).into_response()
+        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let mut answer = (status, Json(json!(problem))).into_response();
+        // It is all that 6.x shows of a refusal, where no proxy on the way rewrites it.
+        if let Some(reason) = reason {
+            answer.extensions_mut().insert(reason);
+        }
+        answer
     }
+}
+
+/// Words as a reason phrase: plain ASCII on one line.
+fn reason(words: &str) -> Option<ReasonPhrase> {
+    let plain = words.chars().map(|c| match c {
+        ' '..='~' => c,
+        _ => '?',
+    });
+    let phrase: String = plain.take(MAX_REASON).collect();
+    ReasonPhrase::try_from(phrase.into_bytes()).ok()
 }
 
 /// [`Access`], refused in Uppy's shape.
@@ -163,12 +202,271 @@ async fn params(
     access.must_be_from_a_page(&headers)?;
     let told = Told::of_query(query?.0);
     let ready = minted(&shared, &access, told, Sending::Posted).await?;
-    let form = sign::post(&shared.app, &ready.ticket)?;
-    let body = json!({
-        "method": "POST",
-        "url": form.url,
-        "fields": fields_view(&form),
-        "expires": form.expires_in,
-    });
+    let body = match sign::at_once(&shared.app, &ready.ticket)? {
+        Transfer::Post(form) => json!({
+            "method": "POST",
+            "url": form.url,
+            "fields": fields_view(&form),
+            "expires": form.expires_in,
+        }),
+        // 5.x alone takes this.
+        Transfer::Put(signed) => json!({
+            "method": "PUT",
+            "url": signed.url,
+            "fields": {},
+            "headers": {},
+            "expires": signed.expires_in,
+        }),
+        Transfer::Multipart { .. } => {
+            let detail =
+                "the store takes no forms, and such a file goes in parts: shouldUseMultipart";
+            return Err(Problem::invalid(detail).into());
+        }
+    };
     Ok(Json(body).into_response())
+}
+
+/// Keys of the store in a browser would be past every limit.
+async fn sts(Visitor(_): Visitor) -> Oops {
+    Oops(Problem::invalid(
+        "temporary credentials are not handed out; every upload is signed",
+    ))
+}
+
+#[derive(Debug, Deserialize)]
+struct CreateBody {
+    filename: String,
+    #[serde(default, rename = "type")]
+    media_type: Option<String>,
+    #[serde(default)]
+    metadata: Map<String, Value>,
+}
+
+/// A ticket. The upload at the store begins with the first part: our id stands for it, and for
+/// the key too, so that no character in them can be misread on the way.
+async fn create(
+    State(shared): State<Shared>,
+    Visitor(access): Visitor,
+    request: Request,
+) -> Result<Response, Oops> {
+    let body: CreateBody = read(request).await?;
+    let told = Told {
+        name: body.filename,
+        media_type: body.media_type,
+        metadata: body.metadata,
+    };
+    let ready = minted(&shared, &access, told, Sending::Chunked).await?;
+    let id = ready.ticket.id;
+    let bucket = shared.app.store.name(Bucket::Staging);
+    Ok(Json(json!({"key": id, "uploadId": id, "bucket": bucket})).into_response())
+}
+
+/// A body of JSON, refused in Uppy's shape.
+async fn read<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Oops> {
+    let read = Json::<T>::from_request(request, &()).await;
+    read.map(|Json(body)| body)
+        .map_err(|refusal| Oops(refusal.problem))
+}
+
+/// What a path and a query name: an upload and its key, which are both the ticket's id.
+#[derive(Debug, Deserialize)]
+struct Upload {
+    upload: String,
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    upload: String,
+    part: u32,
+}
+
+#[derive(Debug, Deserialize)]
+struct Keyed {
+    key: Option<String>,
+    #[serde(default, rename = "partNumbers")]
+    part_numbers: String,
+}
+
+/// The ticket that a call is about: the caller's own, in this slot.
+async fn ticket(
+    shared: &Shared,
+    access: &Access,
+    upload: &str,
+    key: Option<&str>,
+) -> Result<Ticket, Problem> {
+    let id = Id::try_parse(upload).map_err(|_| Problem::not_found())?;
+    if key != Some(upload) {
+        return Err(Problem::not_found());
+    }
+    let ticket = look::own_ticket(&shared.app, &access.caller, id).await?;
+    let here = ticket.slot == access.slot.name;
+    here.then_some(ticket).ok_or_else(Problem::not_found)
+}
+
+async fn sign_part(
+    State(shared): State<Shared>,
+    Visitor(access): Visitor,
+    path: Result<Path<Part>, Problem>,
+    asked: Result<Query<Keyed>, Problem>,
+) -> Result<Response, Oops> {
+    let (Path(path), Query(asked)) = (path?, asked?);
+    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
+    let signed = chunks::sign(&shared.app, &access.caller, ticket.id, &[path.part]).await?;
+    let (_, signed) = signed.first().ok_or_else(Problem::not_found)?;
+    // 5.x waits for so many seconds before it gives a part up.
+    Ok(Json(json!({"url": signed.url, "expires": signed.expires_in})).into_response())
+}
+
+async fn sign_batch(
+    State(shared): State<Shared>,
+    Visitor(access): Visitor,
+    path: Result<Path<Upload>, Problem>,
+    asked: Result<Query<Keyed>, Problem>,
+) -> Result<Response, Oops> {
+    let (Path(path), Query(asked)) = (path?, asked?);
+    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
+    let numbers: Result<Vec<u32>, _> = asked.part_numbers.split(',').map(str::parse).collect();
+    let numbers = numbers
+        .map_err(|_| Problem::invalid("partNumbers: numbers of parts, separated by commas"))?;
+    let signed = chunks::sign(&shared.app, &access.caller, ticket.id, &numbers).await?;
+    let urls: Map<String, Value> = signed
+        .into_iter()
+        .map(|(number, signed)| (number.to_string(), json!(signed.url)))
+        .collect();
+    Ok(Json(json!({"presignedUrls": urls})).into_response())
+}
+
+async fn list(
+    State(shared): State<Shared>,
+    Visitor(access): Visitor,
+    path: Result<Path<Upload>, Problem>,
+    asked: Result<Query<Keyed>, Problem>,
+) -> Result<Response, Oops> {
+    let (Path(path), Query(asked)) = (path?, asked?);
+    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
+    let (_, parts) = sign::parts(&shared.app, &access.caller, ticket.id).await?;
+    let parts: Vec<Value> = parts
+        .iter()
+        .map(|part| {
+            let etag = format!("\"{}\"", part.etag);
+            json!({"PartNumber": part.number, "ETag": etag, "Size": part.size})
+        })
+        .collect();
+    Ok(Json(parts).into_response())
+}
+
+/// What is gone already is no reason to complain about its end.
+async fn abort(
+    State(shared): State<Shared>,
+    Visitor(access): Visitor,
+    path: Result<Path<Upload>, Problem>,
+    asked: Result<Query<Keyed>, Problem>,
+) -> Result<Response, Oops> {
+    let (Path(path), Query(asked)) = (path?, asked?);
+    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
+    let ended = match ticket.state {
+        TicketState::Rejected | TicketState::Expired => Ok(()),
+        _ => cancel::cancel(&shared.app, &access.caller, ticket.id).await,
+    };
+    ended?;
+    Ok(Json(json!({})).into_response())
+}
+
+#[derive(Debug, Deserialize)]
+struct CompleteBody {
+    parts: Vec<ToldPart>,
+}
+
+/// After a resume 6.x names some `ETag`s with quotes and some without.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ToldPart {
+    part_number: u32,
+    #[serde(rename = "ETag")]
+    etag: String,
+}
+
+/// The verdict. A file that takes longer than a request may is answered as Companion would: the
+/// upload is done, and the worker sees to the rest.
+async fn complete_upload(
+    State(shared): State<Shared>,
+    Visitor(access): Visitor,
+    path: Result<Path<Upload>, Problem>,
+    asked: Result<Query<Keyed>, Problem>,
+    request: Request,
+) -> Result<Response, Oops> {
+    let (Path(path), Query(asked)) = (path?, asked?);
+    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
+    let body: CompleteBody = read(request).await?;
+    let named: Vec<Named> = body
+        .parts
+        .into_iter()
+        .map(|part| Named {
+            number: part.part_number,
+            etag: part.etag.trim_matches('"').to_owned(),
+        })
+        .collect();
+    let app = &shared.app;
+    chunks::declare(app, &access.caller, ticket.id, &named).await?;
+    let completed = complete::complete(app, &access.caller, ticket.id, VERDICT).await?;
+    let (status, ticket, file) = match completed {
+        Completed::Committed(ticket, file) => (StatusCode::OK, ticket, file),
+        Completed::Working(ticket) => (StatusCode::ACCEPTED, ticket, None),
+    };
+    let body = json!({
+        "location": access.file_url(ticket.id),
+        "key": ticket.id,
+        "bucket": app.store.name(Bucket::Staging),
+        "ticket": ticket_view(app, &ticket, file.as_deref())?,
+    });
+    Ok((status, Json(body)).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_files_own_words_are_found_whatever_else_is_said() {
+        let query = |pairs: &[(&str, &str)]| {
+            let pairs = pairs.iter();
+            Told::of_query(pairs.map(|(n, v)| ((*n).into(), (*v).into())).collect())
+        };
+        let told = query(&[
+            ("filename", "Ä b.png"),
+            ("type", "image/png"),
+            ("metadata[name]", "Ä b.png"),
+            ("metadata[type]", "image/png"),
+            ("metadata[relativePath]", "null"),
+            ("metadata[album]", "7"),
+            ("metadata[size]", "12"),
+            ("metadata[ref]", "post:42"),
+            ("uppy", "?"),
+        ]);
+        let (wish, reference) = wish(told).unwrap();
+        assert_eq!((wish.name.as_str(), wish.size), ("Ä b.png", Some(12)));
+        assert_eq!(wish.media_type.as_deref(), Some("image/png"));
+        assert_eq!(json!(wish.metadata), json!({"album": "7"}));
+        assert_eq!(reference.unwrap().as_str(), "post:42");
+        for (pair, word) in [
+            (("metadata[size]", "twelve"), "size"),
+            (("metadata[ref]", ""), "ref"),
+        ] {
+            let refused = super::wish(query(&[pair])).unwrap_err();
+            assert!(refused.detail.contains(word), "{refused}");
+        }
+    }
+
+    #[test]
+    fn a_reason_phrase_is_one_line_of_ascii() {
+        let phrase = |words: &str| {
+            let phrase = reason(words).unwrap();
+            String::from_utf8(phrase.as_bytes().to_vec()).unwrap()
+        };
+        assert_eq!(
+            phrase("takes image/*, not \u{e4}\r\nx: y"),
+            "takes image/*, not ???x: y"
+        );
+        assert_eq!(phrase(&"x".repeat(9999)).len(), MAX_REASON);
+    }
 }

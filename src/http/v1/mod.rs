@@ -145,7 +145,11 @@ fn file_view(app: &App, file: &File) -> Result<Value, Problem> {
 
 /// A ticket; once it is committed, with its file and a fresh URL, or null for a file that
 /// has ended since.
-fn ticket_view(app: &App, ticket: &Ticket, file: Option<&File>) -> Result<Value, Problem> {
+pub(super) fn ticket_view(
+    app: &App,
+    ticket: &Ticket,
+    file: Option<&File>,
+) -> Result<Value, Problem> {
     let mut view = view::ticket(ticket, file);
     if ticket.state == State::Committed {
         view["file"] = file.map_or(Ok(Value::Null), |file| file_view(app, file))?;

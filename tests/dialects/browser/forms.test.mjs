@@ -238,6 +238,28 @@ test("the_unmodified_plugin_puts_files_straight_into_the_store", async (t) => {
   await nothingIsLeft(who);
 });
 
+test("the_unmodified_plugin_posts_forms_straight_into_the_store", async (t) => {
+  const direct = `{
+    add: (e, data) => {
+      const [file] = data.files;
+      const base = url.replace(/\\/form$/, "");
+      $.getJSON(base + "/s3/params", {filename: file.name, type: file.type}).then((form) => {
+        data.complete = () => $.ajax({url: base + "/tickets/" + form.fields.key + "/complete", type: "POST", dataType: "json"});
+        data.url = form.url; data.type = "POST"; data.formData = form.fields; data.paramName = "file"; data.dataType = "xml";
+        data.submit();
+      }, (jqXHR) => done.push({name: file.name, error: jqXHR.responseJSON.message}));
+    },
+    done: (e, data) => data.complete().then((said) => done.push(said.file), (jqXHR) => done.push({name: data.files[0].name, error: jqXHR.responseJSON.reason})),
+    fail: (e, data) => { failed.push([data.files[0].name, data.jqXHR.status]); },
+  }`;
+  const { page, who } = await open(t, "pictures", direct);
+  const large = { name: "large.png", mimeType: "image/png", buffer: Buffer.concat([picture(9, 9, [1, 2, 3]), Buffer.alloc(7 * MIB)]) };
+  const said = await pick(page, [png("grün.png"), { ...png("page.png"), buffer: HTML }, large]);
+  assert.equal(said.done.find(({ name }) => name === "page.png").error, "active-content");
+  assert.deepEqual(said.failed.map(([name]) => name), ["large.png"]);
+  assert.deepEqual((await rows(who, "pictures")).map(({ name }) => name), ["grün.png"]);
+});
+
 test("the_tutorials_page_shows_what_is_valid", async (t) => {
   const { page, who } = await open(t, "tutorial", `{done: (e, data) => { done.push(data.result);
     if (data.result.is_valid) $("#rows").prepend($("<li>").append($("<a>").attr("href", data.result.url).text(data.result.name))); }}`);
