@@ -35,7 +35,10 @@ pub fn tickets_of(event: &Value, staging_bucket: &str) -> BTreeSet<Id> {
         .filter(|written| written["bucket"]["name"] == staging_bucket)
         .filter_map(|written| {
             let key = written["object"]["key"].as_str()?.replace('+', " ");
-            key::staging_owner(&percent_decode_str(&key).decode_utf8().ok()?)
+            let key = percent_decode_str(&key).decode_utf8().ok()?;
+            // A piece is not the file yet.
+            let is_piece = key::piece_offset(&key).is_some();
+            key::staging_owner(&key).filter(|_| !is_piece)
         })
         .collect()
 }
@@ -101,6 +104,7 @@ mod tests {
             (record(put, "files", ONE), false),
             (record(put, "staging", "readme.txt"), false),
             (record(put, "staging", &format!("{ONE}+")), false),
+            (record(put, "staging", &format!("{ONE}.65536")), false),
             (record(put, "staging", "%ff%fe"), false),
             (
                 json!({"Service": "Amazon S3", "Event": "s3:TestEvent", "Bucket": "staging"}),

@@ -6,7 +6,7 @@
 //! at once and staging is cleaned. One that was killed leaves a ticket that lives a few
 //! minutes, and the worker does the same.
 
-pub mod chunks;
+pub mod gathered;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -78,7 +78,7 @@ async function startApart(name, store) {
  * `putgate setup`, then `serve`, on a store and an SQLite of its own, for the pages of one `origin`. `slots` is TOML;
  * browsers reach the store by `door`.
  */
-export async function serve(name, store, { origin, slots, server = "", door = store.endpoint }) {
+export async function serve(name, store, { origin, slots, publicUrl, door = store.endpoint }) {
   await mkdir(LOGS, { recursive: true });
   const dir = await mkdtemp(join(tmpdir(), "putgate-site-"));
   const config = join(dir, "putgate.toml");
@@ -87,8 +87,8 @@ export async function serve(name, store, { origin, slots, server = "", door = st
   await writeFile(config, `
 [server]
 listen = "127.0.0.1:${port}"
+public_url = "${publicUrl ?? `http://127.0.0.1:${port}`}"
 allowed_origins = ["${origin}"]
-${server || `public_url = "http://127.0.0.1:${port}"`}
 [database]
 url = "sqlite://${join(dir, "putgate.db")}"
 [storage]

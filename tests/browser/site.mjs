@@ -13,16 +13,17 @@ const DIST = fileURLToPath(new URL("../../client-js/dist/", import.meta.url));
 
 /**
  * A store (that of PUTGATE_TEST_STORE, else devstore), a line in front of it, pages of an origin of their own, a
- * broker for them, and Chromium. `slots` and `server` are TOML; `pages` has a body for every path.
+ * broker for them, and Chromium. `slots` is TOML; `pages` has a body for every path; `publicUrl` is the broker's own
+ * unless a proxy gives it another.
  */
-export async function startSite(name, { slots, server = "", pages = {} }) {
+export async function startSite(name, { slots, publicUrl, pages = {} }) {
   const dev = await startDev(name);
   const store = await storeOf(dev);
   const line = await Line.before(store.endpoint);
   // Seconds that the next tokens live; after them an hour.
   const tokens = { issued: 0, lives: [] };
   const origin = await host(pages, tokens);
-  const broker = await serve(name, store, { origin: origin.url, slots, server, door: line.url });
+  const broker = await serve(name, store, { origin: origin.url, slots, publicUrl, door: line.url });
   return {
     ...dev, store, line, origin: origin.url, tokens, ...broker,
     async stop() {

@@ -1,6 +1,7 @@
 //! Files that come in several requests, each with a `Content-Range`.
 
 use axum::body::Body;
+use putgate::devstore::{Fault, Op};
 use serde_json::{Value, json};
 
 use crate::common::{HTML, TestBroker};
@@ -241,6 +242,47 @@ async fn the_verdict_comes_with_the_last_chunk() {
     assert_eq!(
         (&last["error"], &last["reason"]),
         (&json!("Filetype not allowed"), &json!("active-content"))
+    );
+    nothing_is_left(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_token_that_may_only_read_adds_nothing_to_a_file() {
+    let broker = broker().await;
+    let at = place("raw", &token(&broker), "form");
+    let bytes = patterned(2 * MIB);
+    chunk(&broker, &at, &bytes, 0, MIB).await;
+    let reader = broker.token_with(json!({"sub": "7", "scope": "read"}));
+    let reader = place("raw", &reader, "form");
+    let refused = files(&chunk(&broker, &reader, &bytes, MIB, 2 * MIB).await)[0].clone();
+    assert_eq!(refused["code"], "forbidden", "{refused}");
+    assert_eq!(
+        ask(&broker, "GET", &format!("{reader}?file=c%20d.bin"))
+            .await
+            .status,
+        403
+    );
+    assert_eq!(arrived(&broker, &at).await["size"], MIB);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_last_chunk_whose_answer_was_lost_is_answered_again_from_what_is_there() {
+    let broker = broker().await;
+    let at = place("raw", &token(&broker), "form");
+    let bytes = patterned(9 * MIB);
+    chunk(&broker, &at, &bytes, 0, 8 * MIB).await;
+    // The file is put together, and then the store is away: nobody can judge it.
+    broker
+        .store
+        .faults()
+        .always(Op::GetObject, Fault::ErrorBefore(503));
+    let reply = chunk(&broker, &at, &bytes, 8 * MIB, 9 * MIB).await;
+    assert_eq!(files(&reply)[0]["code"], "storage-unavailable", "{reply:?}");
+    broker.store.faults().clear();
+    let reply = chunk(&broker, &at, &bytes, 8 * MIB, 9 * MIB).await;
+    assert!(
+        stored(&broker, &files(&reply)[0]["id"]) == bytes,
+        "{reply:?}"
     );
     nothing_is_left(&broker).await;
 }

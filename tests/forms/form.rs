@@ -251,6 +251,18 @@ async fn filedrops_answer_is_success_and_its_failures_are_statuses() {
         (422, &json!(false))
     );
     assert_eq!(post(&broker, &at, &[]).await.status, 400);
+    let body = form(&[Part("file", Some(("a.png", "image/png")), HTML)]);
+    let as_filedrop = Request::post(&at)
+        .header(
+            "content-type",
+            format!("multipart/form-data; boundary={}", crate::BOUNDARY),
+        )
+        .header("accept", "*/*");
+    let reply = send(&broker, as_filedrop.body(Body::from(body)).unwrap()).await;
+    assert_eq!(
+        (reply.status, &reply.json()["success"]),
+        (422, &json!(false))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ use crate::domain::name::{Id, Ref};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::FormAnswer;
 use crate::flow::complete::Completed;
-use crate::flow::relay::chunks::{self, Chunk, Range, Taken};
+use crate::flow::relay::gathered::{self, Chunk, Range, Taken};
 use crate::flow::relay::{Arrival, Relay};
 use crate::flow::{App, delete, look};
 use crate::http::problem::{Path, Query, Refusal};
@@ -280,8 +280,9 @@ fn answer(access: &Access, asked: &Asked, headers: &HeaderMap, posted: &[Posted]
         .iter()
         .filter_map(|value| value.to_str().ok())
         .any(|text| text.contains("application/json"));
-    // An iframe would offer JSON for download. Without sniffing, text is never markup.
-    let kind = if accepts_json {
+    // An iframe would offer JSON for download. Without sniffing, text is never markup. A
+    // client that looks at statuses is none.
+    let kind = if accepts_json || !status.is_success() {
         "application/json"
     } else {
         "text/plain; charset=utf-8"
@@ -454,10 +455,10 @@ async fn arrived(
 ) -> Result<Value, Problem> {
     access.caller.may(Scope::Upload)?;
     let slot = &access.slot.name;
-    match chunks::find(app, &access.caller, slot, reference, name, None).await? {
+    match gathered::find(app, &access.caller, slot, reference, name, None).await? {
         None => Ok(Value::Null),
         Some(ticket) => {
-            let size = chunks::arrived(app, &ticket).await?;
+            let size = gathered::arrived(app, &ticket).await?;
             Ok(json!({"name": ticket.name, "size": size}))
         }
     }

@@ -18,7 +18,7 @@ use super::super::lease::Lease;
 use super::super::{App, attempt, cancel, sign};
 use super::{Arrival, PART, WAIT, filled, make_room, mint, put_together, renewed};
 use crate::db::TicketFilter;
-use crate::domain::caller::Caller;
+use crate::domain::caller::{Caller, Scope};
 use crate::domain::dialect::{Dialect, Sending};
 use crate::domain::disposition::clean_name;
 use crate::domain::key;
@@ -217,6 +217,7 @@ impl Chunk {
         arrival: Arrival,
         range: Range,
     ) -> Result<Self, Problem> {
+        caller.may(Scope::Upload)?;
         if range.end - range.first < MIN_CHUNK && range.end < range.total {
             let detail = format!(
                 "Content-Range: a chunk has at least {MIN_CHUNK} bytes, unless it is the last"
