@@ -39,7 +39,7 @@ use sign::{DownloadSigner, Endpoint, UploadSigner};
 pub use error::StoreError;
 pub use list::{Object, Page};
 pub use multipart::Part;
-pub use promote::{Promotion, SINGLE_COPY_MAX};
+pub use promote::{Copying, Promotion};
 pub use read::Peek;
 pub use setup::{CORS_MAX_AGE, LIFECYCLE_RULE, Outcome};
 pub use sign::Presigned;
@@ -122,7 +122,7 @@ const PATIENCE: Patience = Patience {
 
 /// A connection to the store; cheap to clone.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Copying);
 
 struct Inner {
     /// For calls that may be repeated.
@@ -197,7 +197,7 @@ impl Store {
         let (path_style, region) = (settings.path_style, &settings.region);
         let staging = &settings.staging_bucket;
         let files = &settings.files_bucket;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             uploads: UploadSigner::new(&public, staging, path_style, region, upload_keys.clone()),
             probes: UploadSigner::new(&endpoint, staging, path_style, region, upload_keys),
             downloads: DownloadSigner::new(&download, files, path_style, region, server_keys),
@@ -208,7 +208,8 @@ impl Store {
             files_bucket: settings.files_bucket,
             is_aws: settings.endpoint.is_none(),
             region: settings.region,
-        })))
+        };
+        Ok(Self(Arc::new(inner), Copying::default()))
     }
 
     /// Signs one PUT of exactly `size` bytes to staging, and with `sha256` (base64 of 32 bytes)
