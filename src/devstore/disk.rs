@@ -494,6 +494,16 @@ impl Disk {
         Ok(uploads)
     }
 
+    /// How many parts the unfinished uploads of a bucket hold.
+    pub(super) fn unfinished_parts(&self, bucket: &str) -> usize {
+        let index = self.index();
+        let uploads = index.uploads.values();
+        uploads
+            .filter(|upload| upload.bucket == bucket)
+            .map(|upload| upload.parts.len())
+            .sum()
+    }
+
     /// Adds a part to an upload, in place of the one with the same number.
     pub(super) fn put_part(&self, bucket: &str, key: &str, id: &str, part: Part) -> S3Result<()> {
         let mut index = self.index();

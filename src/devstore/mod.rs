@@ -229,6 +229,11 @@ impl DevStore {
             .map_or(0, |uploads| uploads.len())
     }
 
+    /// The number of parts that those hold.
+    pub fn unfinished_parts(&self, bucket: &str) -> usize {
+        self.shared.disk.unfinished_parts(bucket)
+    }
+
     /// Puts an object as if somebody had uploaded it. Fails when the bucket is unknown
     /// or the disk refuses.
     pub fn write(

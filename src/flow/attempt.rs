@@ -25,7 +25,7 @@ use crate::domain::ticket::{self, Ticket};
 use crate::domain::verdict::{self, Accepted, Declared, Facts, Reason, Rejection, Verdict};
 use crate::metrics::metrics;
 use crate::sniff::{self, Piece};
-use crate::store::{Bucket, Promotion, SINGLE_COPY_MAX, StoreError};
+use crate::store::{Bucket, Promotion, StoreError};
 
 /// What an attempt came to.
 #[derive(Clone, Debug)]
@@ -480,9 +480,15 @@ async fn promote(
     lease: &Lease,
 ) -> Result<(), Stop> {
     lease.check()?;
-    let done = if promotion.size <= SINGLE_COPY_MAX {
+    let done = if app.store.copies_at_once(promotion.size) {
         app.store.promote(promotion).await
     } else {
+        // Of this ticket's promotions by parts only the one on its row is ever looked for, so
+        // an earlier attempt's goes before another takes its place.
+        if let (Some(key), Some(upload)) = (&ticket.promote_key, &ticket.promote_upload_id) {
+            sweep::abort(app, Bucket::Files, key, upload).await?;
+            lease.check()?;
+        }
         let upload_id = app.store.create_copy(promotion).await?;
         let (id, epoch) = (ticket.id, ticket.epoch);
         let (final_key, noted) = (promotion.final_key.to_owned(), upload_id.clone());
@@ -492,17 +498,10 @@ async fn promote(
                 ledger::note_promotion(books, id, epoch, &final_key, &noted)
             })
             .await?;
-        // Of this ticket's promotions by parts only the one on its row is ever looked for.
-        let superfluous = if mine {
-            ticket
-                .promote_key
-                .as_deref()
-                .zip(ticket.promote_upload_id.as_deref())
-        } else {
-            Some((promotion.final_key, upload_id.as_str()))
-        };
-        if let Some((key, upload)) = superfluous
-            && let Err(error) = app.store.abort_multipart(Bucket::Files, key, upload).await
+        // Without a part it holds no bytes, should it stay.
+        if !mine
+            && let Err(error) =
+                sweep::abort(app, Bucket::Files, promotion.final_key, &upload_id).await
         {
             tracing::warn!(ticket = %ticket.id, %error, "an unfinished promotion stays in the store");
         }

@@ -255,7 +255,13 @@ async fn remove_pieces(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
     }
 }
 
-async fn abort(app: &App, bucket: Bucket, key: &str, upload: &str) -> Result<(), StoreError> {
+/// Ends an unfinished multipart upload, if it is there.
+pub(super) async fn abort(
+    app: &App,
+    bucket: Bucket,
+    key: &str,
+    upload: &str,
+) -> Result<(), StoreError> {
     match app.store.abort_multipart(bucket, key, upload).await {
         Ok(()) | Err(StoreError::NoSuchUpload) => Ok(()),
         Err(error) => Err(error),

@@ -44,7 +44,7 @@ pub use error::StoreError;
 pub use examine::{BucketLook, Deed, Forgets};
 pub use list::{Object, Page};
 pub use multipart::Part;
-pub use promote::{Promotion, SINGLE_COPY_MAX};
+pub use promote::{Copying, Promotion};
 pub use read::Peek;
 pub use setup::{CORS_MAX_AGE, LIFECYCLE_RULE, Outcome};
 pub use sign::{Form, Presigned};
@@ -127,7 +127,7 @@ const PATIENCE: Patience = Patience {
 
 /// A connection to the store; cheap to clone.
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Copying);
 
 struct Inner {
     /// For calls that may be repeated.
@@ -221,7 +221,7 @@ impl Store {
         let (path_style, region) = (settings.path_style, &settings.region);
         let staging = &settings.staging_bucket;
         let files = &settings.files_bucket;
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             uploads: UploadSigner::new(
                 &public,
                 staging,
@@ -253,7 +253,8 @@ impl Store {
             region: settings.region,
             server,
             upload,
-        })))
+        };
+        Ok(Self(Arc::new(inner), Copying::default()))
     }
 
     /// Goes on with the keys of a new configuration, for its own calls and for the next URL it

@@ -11,10 +11,25 @@ use super::multipart::{Part, complete};
 use super::{Store, StoreError, bare, quoted};
 use crate::domain::slot::MAX_PARTS;
 
-/// The largest object that is promoted by one copy call; larger ones go by parts, so that no
-/// call takes longer than the store is waited for.
-pub const SINGLE_COPY_MAX: u64 = 1024 * 1024 * 1024;
-const COPY_PART: u64 = 256 * 1024 * 1024;
+/// What is promoted by one copy call, and what by parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Copying {
+    /// The largest object, in bytes, that one call copies; larger ones go by parts, so that no
+    /// call takes longer than the store is waited for.
+    pub single_max: u64,
+    /// The bytes of such a part.
+    pub part: u64,
+}
+
+impl Default for Copying {
+    fn default() -> Self {
+        Self {
+            single_max: 1024 * 1024 * 1024,
+            part: 256 * 1024 * 1024,
+        }
+    }
+}
+
 const COPIES_AT_ONCE: usize = 4;
 
 /// What is promoted, from where to where, and as what. Everything else that the uploader may
@@ -36,7 +51,21 @@ pub struct Promotion<'a> {
 }
 
 impl Store {
-    /// Copies an object of at most [`SINGLE_COPY_MAX`] bytes to its final key.
+    /// The same store with other bounds: those who try what befalls a promotion by parts
+    /// need no gigabytes.
+    #[must_use]
+    pub fn copying(self, copying: Copying) -> Self {
+        Self(self.0, copying)
+    }
+
+    /// Whether [`promote`](Self::promote) is for an object of so many bytes; larger ones go by
+    /// [`create_copy`](Self::create_copy) and [`copy_parts`](Self::copy_parts).
+    pub fn copies_at_once(&self, size: u64) -> bool {
+        size <= self.1.single_max
+    }
+
+    /// Copies an object to its final key in one call, if it is not too large for that
+    /// ([`copies_at_once`](Self::copies_at_once)).
     /// [`StoreError::Changed`]: staging no longer holds what was judged.
     pub async fn promote(&self, promotion: &Promotion<'_>) -> Result<(), StoreError> {
         let answer = self
@@ -96,7 +125,7 @@ impl Store {
                 Err(StoreError::Stopped)
             }
         };
-        let copies = ranges(promotion.size, COPY_PART)
+        let copies = ranges(promotion.size, self.1.part)
             .into_iter()
             .map(|range| async move {
                 go_on()?;
@@ -168,14 +197,15 @@ mod tests {
 
     #[test]
     fn the_parts_of_a_copy_cover_every_byte_once_and_fit_s3() {
+        let Copying { single_max, part } = Copying::default();
         for size in [
             1,
-            SINGLE_COPY_MAX + 1,
-            2 * SINGLE_COPY_MAX,
+            single_max + 1,
+            2 * single_max,
             10_000_000_000,
             MAX_OBJECT_SIZE,
         ] {
-            let ranges = ranges(size, COPY_PART);
+            let ranges = ranges(size, part);
             assert!(
                 ranges.len() as u64 <= MAX_PARTS,
                 "{size}: {} parts",

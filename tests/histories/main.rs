@@ -84,6 +84,7 @@ const COMES_ABOUT: &[&str] = &[
     "not-found",
     "harm at GetObject",
     "harm at CopyObject",
+    "harm at UploadPartCopy",
     "harm at CompleteMultipart",
     "death at GetObject",
 ];
@@ -94,6 +95,7 @@ const COMES_ABOUT_RARELY: &[&str] = &[
     "ended replaced",
     "ended unclaimed",
     "death at CopyObject",
+    "death at UploadPartCopy",
     "death at CompleteMultipart",
 ];
 const ENOUGH: u64 = 500;
