@@ -1,6 +1,8 @@
 //! Parts of a client's own size, for a file whose size it does not say: how many may be signed,
 //! and what they come to in the end.
 
+use std::collections::BTreeMap;
+
 use super::problem::{Code, Problem};
 use super::slot::MIN_PART_SIZE;
 use super::ticket::{Ticket, part_count};
@@ -79,26 +81,25 @@ pub fn admit(ticket: &Ticket, numbers: &[u32], arrived: &[Arrived]) -> Result<()
 /// all from the first one on, and equal but the last: every store takes that, R2 nothing else.
 pub fn measure(named: &[Named], arrived: &[Arrived]) -> Result<Measured, Problem> {
     let count = u32::try_from(named.len()).unwrap_or(u32::MAX);
+    let told: BTreeMap<u32, &str> = named
+        .iter()
+        .map(|part| (part.number, part.etag.as_str()))
+        .collect();
+    let found: BTreeMap<u32, &Arrived> = arrived.iter().map(|part| (part.number, part)).collect();
     let mut parts = Vec::with_capacity(named.len());
     for number in 1..=count {
-        let told = named.iter().find(|part| part.number == number);
-        let Some(told) = told else {
+        let Some(etag) = told.get(&number) else {
             return Err(Problem::invalid(format!(
                 "parts: 1 to {count} are needed, {number} is missing"
             )));
         };
-        let found = arrived
-            .iter()
-            .find(|part| part.number == number && part.etag == told.etag);
-        match found {
-            Some(part) => parts.push(part.size),
-            None => {
-                let detail = format!("part {number} is not there as it was sent");
-                return Err(Problem::new(Code::PartsMissing, detail)
-                    .with("missing", vec![number])
-                    .with("missing_count", 1));
-            }
-        }
+        let Some(part) = found.get(&number).filter(|part| part.etag == *etag) else {
+            let detail = format!("part {number} is not there as it was sent");
+            return Err(Problem::new(Code::PartsMissing, detail)
+                .with("missing", vec![number])
+                .with("missing_count", 1));
+        };
+        parts.push(part.size);
     }
     let Some((&last, others)) = parts.split_last() else {
         return Err(Problem::invalid("parts: at least one is needed"));
@@ -146,10 +147,14 @@ mod tests {
             .collect()
     }
 
+    /// Which parts the client names, the sizes of those that arrived, and the whole and its part
+    /// size or why not.
+    type Case<'a> = (&'a [u32], &'a [u64], Result<(u64, u64), Code>);
+
     #[test]
     fn parts_come_to_their_sum_when_they_are_equal_but_the_last() {
         let five = 5 * MIB;
-        let cases: [(&[u32], &[u64], Result<(u64, u64), Code>); 13] = [
+        let cases: [Case; 13] = [
             (&[1, 2, 3], &[five, five, 2 * MIB], Ok((12 * MIB, five))),
             (&[3, 1, 2], &[five, five, 2 * MIB], Ok((12 * MIB, five))),
             (&[1], &[1], Ok((1, five))),

@@ -386,13 +386,11 @@ async fn undeclared(
 ) -> Result<Box<Ticket>, Stop> {
     lease.check()?;
     let arrived = chunks::arrived::<Stop>(app, ticket, staging).await?;
-    match overrun(ticket, sum(&arrived)) {
-        Some(rejection) => reject(app, ticket, &rejection).await,
-        None => {
-            let detail = "the client has not said yet that all parts are sent";
-            Err(Stop::Missing(Problem::new(Code::PartsMissing, detail)))
-        }
+    if let Some(rejection) = overrun(ticket, sum(&arrived)) {
+        return reject(app, ticket, &rejection).await;
     }
+    let detail = "the client has not said yet that all parts are sent";
+    Err(Stop::Missing(Problem::new(Code::PartsMissing, detail)))
 }
 
 /// The store no longer knows the upload: it was completed (a lost answer, somebody's hand),
