@@ -49,7 +49,7 @@ pub fn iam(provider: Provider, buckets: &Buckets<'_>) -> String {
             pretty(&json!({"identities": [
                 {"name": "putgate-server", "credentials": key, "actions": server},
                 {"name": "putgate-upload", "credentials": key,
-                 "actions": [format!("Write:{staging}/*")]},
+                 "actions": [format!("Write:{staging}")]},
             ]}))
         }
         Provider::Garage => format!(
