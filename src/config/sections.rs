@@ -510,6 +510,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
         r.refuse(s, "accept", "empty. Leave it out to take any bytes.");
     }
     let dialects = r.list(s, "dialects", values::dialect);
+    let form_answer = r.value_or(s, "form_answer", &FORM_ANSWER, default.form_answer);
     let policy = Policy {
         accept: Accept::parse(accept.into_iter().map(|(item, _)| item)).unwrap_or_default(),
         max_file_size: r.bounded_or(
@@ -546,7 +547,7 @@ fn policy<'t>(r: &mut Reader<'t>, s: &mut Section<'t>, retention: Seconds) -> Po
         image: image(r, s),
         per_tenant: per_tenant(r, s),
         dialects: dialects.into_iter().map(|(dialect, _)| dialect).collect(),
-        form_answer: r.value_or(s, "form_answer", &FORM_ANSWER, default.form_answer),
+        form_answer,
         token: default.token,
     };
     policy_rules(r, s, &policy, retention);

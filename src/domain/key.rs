@@ -104,13 +104,13 @@ mod tests {
             "acme/photos/readme.txt",
             "../../etc/passwd",
             &id.simple().to_string(),
-            &format!("{id}."),
-            &format!("{id}.+1"),
-            &format!("{id}.1.2"),
-            &format!("{}.1", probe(id)),
         ] {
             assert_eq!(final_owner(foreign), None, "{foreign}");
             assert_eq!(staging_owner(foreign), None, "{foreign}");
         }
+        for suffix in [".", ".+1", ".1.2", ".x", "1"] {
+            assert_eq!(staging_owner(&format!("{id}{suffix}")), None, "{suffix}");
+        }
+        assert_eq!(staging_owner(&format!("{}.1", probe(id))), None);
     }
 }

@@ -21,7 +21,7 @@ async fn chunk(broker: &TestBroker, at: &str, bytes: &[u8], from: usize, to: usi
         &bytes[from..to],
     )];
     let body = form(&part);
-    let request = posting(at, Body::empty())
+    let request = posting(at)
         .header("content-length", body.len())
         .header("content-disposition", "attachment; filename=\"c%20d.bin\"")
         .header(
@@ -128,7 +128,7 @@ async fn a_chunk_that_breaks_off_is_sent_again_from_where_it_is() {
     )];
     let mut body = form(&part);
     body.truncate(11 * MIB);
-    let request = posting(&at, Body::empty()).header(
+    let request = posting(&at).header(
         "content-range",
         format!("bytes {MIB}-{}/{}", bytes.len() - 1, bytes.len()),
     );
@@ -188,13 +188,13 @@ async fn a_file_that_is_too_large_or_of_senseless_ranges_takes_no_room() {
     );
     let body = form(&[Part("f", Some(("c d.bin", "a/b")), b"12345")]);
     for range in ["bytes 0-5/4", "bytes 0-4/*", "lines 0-4/5"] {
-        let request = posting(&at, Body::empty()).header("content-range", range);
+        let request = posting(&at).header("content-range", range);
         let reply = send(&broker, request.body(Body::from(body.clone())).unwrap()).await;
         assert_eq!(reply.status, 400, "{range}: {reply:?}");
     }
     nothing_is_left(&broker).await;
     for range in ["bytes 0-3/4", "bytes 0-5/6"] {
-        let request = posting(&at, Body::empty()).header("content-range", range);
+        let request = posting(&at).header("content-range", range);
         let reply = send(&broker, request.body(Body::from(body.clone())).unwrap()).await;
         assert_eq!(files(&reply)[0]["code"], "invalid-request", "{range}");
     }
@@ -233,8 +233,8 @@ async fn the_verdict_comes_with_the_last_chunk() {
             Some(("x.png", "image/png")),
             &page[from..to],
         )]);
-        let request = posting(&at, Body::empty())
-            .header("content-range", format!("bytes {from}-{}/200000", to - 1));
+        let request =
+            posting(&at).header("content-range", format!("bytes {from}-{}/200000", to - 1));
         send(&broker, request.body(Body::from(body)).unwrap()).await
     };
     assert_eq!(files(&send_part(0, 100_000).await)[0].get("error"), None);

@@ -166,7 +166,7 @@ async fn files_are_listed_and_deleted_in_both_ways() {
     assert_eq!(ask(&broker, "POST", &path(&posted[1])).await.status, 400);
     let gone = ask(&broker, "POST", &(path(&posted[1]) + "?_method=DELETE")).await;
     assert_eq!((gone.status, gone.json()), (200, json!({"two.png": true})));
-    assert_eq!(files(&ask(&broker, "GET", &at).await), [json!(0); 0]);
+    assert!(files(&ask(&broker, "GET", &at).await).is_empty());
     broker.sweep().await;
     assert_eq!(broker.objects("files"), []);
     broker.assert_lawful().await;
@@ -390,7 +390,7 @@ async fn a_body_that_is_no_form_is_a_problem() {
         ("no last boundary", cut(whole.len() - 30)),
         ("a long value", long_value),
     ] {
-        let request = posting(&at, Body::empty()).body(in_pieces(body, 10_000));
+        let request = posting(&at).body(in_pieces(body, 10_000));
         let reply: Reply = send(&broker, request.unwrap()).await;
         assert_eq!(reply.status, 400, "{words}: {reply:?}");
         assert_eq!(reply.header("content-type"), "application/problem+json");

@@ -46,7 +46,8 @@ async fn library(broker: &TestBroker, token: &str, page: usize) -> Vec<Value> {
 async fn delete(broker: &TestBroker, token: &str, trigger: &str, values: &[&str]) -> Reply {
     let mut path = format!("{HANDLER}?field_name=g&model_name=S&coords=%5B%5D&trigger={trigger}");
     for value in values {
-        path += &format!("&value={}", value.replace(',', "%2C"));
+        path.push_str("&value=");
+        path.push_str(&value.replace(',', "%2C"));
     }
     send(
         broker,
@@ -161,7 +162,7 @@ async fn the_library_has_pages_and_ends_with_an_empty_one() {
         );
     }
     assert_eq!(seen, values);
-    assert_eq!(library(&broker, &token, 1000).await, [json!(0); 0]);
+    assert!(library(&broker, &token, 1000).await.is_empty());
     let zero = request("GET", &format!("{HANDLER}?page=0"), &token);
     assert_eq!(
         send(&broker, zero.body(Body::empty()).unwrap())
@@ -169,7 +170,7 @@ async fn the_library_has_pages_and_ends_with_an_empty_one() {
             .status,
         400
     );
-    assert_eq!(library(&broker, &broker.token("8"), 1).await, [json!(0); 0]);
+    assert!(library(&broker, &broker.token("8"), 1).await.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -13,6 +13,7 @@ mod jsonform;
 mod memory;
 mod relay;
 
+use std::fmt::Write;
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
@@ -125,7 +126,7 @@ fn form(parts: &[Part<'_>]) -> Vec<u8> {
     for Part(name, file, bytes) in parts {
         let mut head = format!("--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"");
         if let Some((file, kind)) = file {
-            head += &format!("; filename=\"{file}\"\r\nContent-Type: {kind}");
+            write!(head, "; filename=\"{file}\"\r\nContent-Type: {kind}").unwrap();
         }
         body.extend_from_slice(head.as_bytes());
         body.extend_from_slice(b"\r\n\r\n");
@@ -137,8 +138,7 @@ fn form(parts: &[Part<'_>]) -> Vec<u8> {
 }
 
 /// A request with a form, as a script sends it.
-fn posting(path: &str, body: Body) -> axum::http::request::Builder {
-    drop(body);
+fn posting(path: &str) -> axum::http::request::Builder {
     Request::post(path)
         .header(
             "content-type",
@@ -150,7 +150,7 @@ fn posting(path: &str, body: Body) -> axum::http::request::Builder {
 
 async fn post(broker: &TestBroker, path: &str, parts: &[Part<'_>]) -> Reply {
     let body = form(parts);
-    let request = posting(path, Body::empty())
+    let request = posting(path)
         .header("content-length", body.len())
         .body(in_pieces(body, 10_000))
         .unwrap();
@@ -187,7 +187,7 @@ async fn usage(broker: &TestBroker, slot: &str) -> Vec<String> {
 
 /// Waits until staging holds nothing, finished or not, and nothing is reserved.
 async fn nothing_is_left(broker: &TestBroker) {
-    let deadline = Instant::now() + Duration::from_secs(60);
+    let deadline = Instant::now() + Duration::from_mins(1);
     loop {
         let sql = "SELECT count(*) || '' FROM tickets WHERE state = 'open'";
         let open = broker.database.hand().await.lines(sql).await;

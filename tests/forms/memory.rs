@@ -1,5 +1,6 @@
 //! What a large file costs the process that relays it.
 
+use std::io::Write;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -54,7 +55,7 @@ async fn post_zeros(server: &Server, token: &str, size: u64) -> String {
     answer
 }
 
-/// Idle is a process that has done all of this once, for a small file: VmHWM counts the pages
+/// Idle is a process that has done all of this once, for a small file: `VmHWM` counts the pages
 /// of the program itself that were read in, and in a debug build those are many.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_of_a_gibibyte_costs_less_than_16_mib_above_idle() {
@@ -77,7 +78,9 @@ async fn a_file_of_a_gibibyte_costs_less_than_16_mib_above_idle() {
     let sum: u64 = committed.iter().map(|(_, size)| size).sum();
     assert_eq!(sum, GIB + 1000, "{committed:?}");
     let above = most - idle;
-    eprintln!(
+    let mut out = std::io::stderr().lock();
+    let _ = writeln!(
+        out,
         "relay: 1 GiB: VmHWM {most} KiB, {above} KiB above idle, {} above a start",
         most - fresh
     );

@@ -12,7 +12,10 @@ use putgate::devstore::{Fault, Op};
 use putgate::flow::relay::{Limits, Relays};
 use serde_json::json;
 
+use tokio::io::AsyncWriteExt;
+
 use crate::common::{TestBroker, png};
+use crate::process::Site;
 use crate::{
     BOUNDARY, Part, broker, file, files, form, in_pieces, nothing_is_left, patterned, place, post,
     posting, send, stored, token, usage,
@@ -37,7 +40,7 @@ fn stalled(megabytes: usize) -> Body {
 
 /// Waits until the broker's store has seen so many calls of a kind.
 async fn until(broker: &TestBroker, op: Op, count: usize) {
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + Duration::from_mins(1);
     while broker.store.faults().count(op) < count {
         assert!(std::time::Instant::now() < deadline, "no {op:?}");
         tokio::time::sleep(Duration::from_millis(2)).await;
@@ -78,7 +81,7 @@ async fn a_file_reserves_what_its_request_can_hold_and_is_settled_to_its_size() 
     let broker = broker().await;
     let picture = png(1);
     let path = place("raw", &token(&broker), "form");
-    let request = posting(&path, Body::empty()).header("content-length", 9 * MIB);
+    let request = posting(&path).header("content-length", 9 * MIB);
     let router = broker.router.clone();
     let running = tokio::spawn(tower::ServiceExt::oneshot(
         router,
@@ -90,7 +93,7 @@ async fn a_file_reserves_what_its_request_can_hold_and_is_settled_to_its_size() 
     assert!((8 * MIB..=9 * MIB).contains(&reserved), "{held:?}");
     running.abort();
     nothing_is_left(&broker).await;
-    let request = posting(&path, Body::empty());
+    let request = posting(&path);
     let running = tokio::spawn(tower::ServiceExt::oneshot(
         broker.router.clone(),
         request.body(stalled(6)).unwrap(),
@@ -99,7 +102,7 @@ async fn a_file_reserves_what_its_request_can_hold_and_is_settled_to_its_size() 
     assert_eq!(usage(&broker, "raw").await, [format!("1 0 {} 0", 30 * MIB)]);
     // Two such reservations are more than the quota, and say so at once.
     let unsized_form = form(&[file("a.png", &picture)]);
-    let request = posting(&path, Body::empty()).body(in_pieces(unsized_form, 1000));
+    let request = posting(&path).body(in_pieces(unsized_form, 1000));
     let reply = send(&broker, request.unwrap()).await;
     assert_eq!(files(&reply)[0]["code"], "quota-exceeded");
     let reply = post(&broker, &path, &[file("a.png", &picture)]).await;
@@ -123,9 +126,9 @@ async fn reading_stops_at_the_slots_maximum_and_the_ticket_is_cancelled() {
     let endless = stream::iter([head()])
         .chain(stream::repeat(Bytes::from(vec![7; 256 * 1024])))
         .map(Ok::<_, Infallible>);
-    let request = posting(&place("raw", &token(&broker), "form"), Body::empty());
+    let request = posting(&place("raw", &token(&broker), "form"));
     let request = request.body(Body::from_stream(endless)).unwrap();
-    let reply = tokio::time::timeout(Duration::from_secs(60), send(&broker, request));
+    let reply = tokio::time::timeout(Duration::from_mins(1), send(&broker, request));
     let reply = reply.await.unwrap();
     assert_eq!(files(&reply)[0]["error"], "File is too big");
     assert_eq!(reply.header("connection"), "close");
@@ -145,20 +148,20 @@ async fn a_client_that_hangs_up_leaves_nothing_wherever_it_does() {
     let broker = broker().await;
     let path = place("raw", &token(&broker), "form");
     for megabytes in [0, 1, 6, 11] {
-        let broken = stream::iter([head()])
+        let body = stream::iter([head()])
             .chain(stream::iter(vec![Bytes::from(vec![7; MIB]); megabytes]))
             .map(Ok::<_, std::io::Error>)
             .chain(stream::iter([Err(
                 std::io::ErrorKind::ConnectionReset.into()
             )]));
-        let request = posting(&path, Body::empty()).body(Body::from_stream(broken));
+        let request = posting(&path).body(Body::from_stream(body));
         let reply = send(&broker, request.unwrap()).await;
         assert_eq!(reply.status, 400, "{reply:?}");
         nothing_is_left(&broker).await;
     }
     // The connection's end drops the handler itself.
     let uploads = broker.store.faults().count(Op::UploadPart);
-    let request = posting(&path, Body::empty()).body(stalled(6)).unwrap();
+    let request = posting(&path).body(stalled(6)).unwrap();
     let handler = tokio::spawn(tower::ServiceExt::oneshot(broker.router.clone(), request));
     until(&broker, Op::UploadPart, uploads + 1).await;
     handler.abort();
@@ -170,7 +173,7 @@ async fn a_client_that_hangs_up_leaves_nothing_wherever_it_does() {
 async fn a_client_that_sends_nothing_for_too_long_is_cut_and_frees_its_room() {
     let broker = broker().await;
     limits(&broker, 16, Duration::from_millis(300));
-    let request = posting(&place("raw", &token(&broker), "form"), Body::empty());
+    let request = posting(&place("raw", &token(&broker), "form"));
     let reply = send(&broker, request.body(stalled(6)).unwrap()).await;
     assert_eq!(reply.status, 408, "{reply:?}");
     nothing_is_left(&broker).await;
@@ -180,11 +183,11 @@ async fn a_client_that_sends_nothing_for_too_long_is_cut_and_frees_its_room() {
 #[tokio::test(flavor = "multi_thread")]
 async fn as_many_files_as_there_are_places_are_relayed_and_the_next_is_told_to_come_back() {
     let broker = broker().await;
-    limits(&broker, 2, Duration::from_secs(60));
+    limits(&broker, 2, Duration::from_mins(1));
     let path = place("raw", &token(&broker), "form");
     let running: Vec<_> = (0..2)
         .map(|_| {
-            let request = posting(&path, Body::empty()).header("content-length", 7 * MIB);
+            let request = posting(&path).header("content-length", 7 * MIB);
             let request = request.body(stalled(6)).unwrap();
             tokio::spawn(tower::ServiceExt::oneshot(broker.router.clone(), request))
         })
@@ -255,7 +258,7 @@ async fn a_ticket_that_is_cancelled_meanwhile_is_not_committed() {
             end
         }))
         .map(Ok::<_, Infallible>);
-    let request = posting(&place("raw", &token, "form"), Body::empty());
+    let request = posting(&place("raw", &token, "form"));
     let request = request.body(Body::from_stream(body)).unwrap();
     let router = broker.router.clone();
     let running = tokio::spawn(tower::ServiceExt::oneshot(router, request));
@@ -288,7 +291,7 @@ async fn a_relay_that_outlives_its_tickets_life_renews_it() {
         }))
         .chain(stream::iter([end]))
         .map(Ok::<_, Infallible>);
-    let request = posting(&place("raw", &token, "form"), Body::empty());
+    let request = posting(&place("raw", &token, "form"));
     let request = request.body(Body::from_stream(body)).unwrap();
     let router = broker.router.clone();
     let running = tokio::spawn(tower::ServiceExt::oneshot(router, request));
@@ -308,7 +311,6 @@ async fn a_relay_that_outlives_its_tickets_life_renews_it() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_killed_process_was_relaying_is_freed_by_the_next_one() {
-    use crate::process::Site;
     let dir = tempfile::tempdir().unwrap();
     let store = crate::common::devstore(dir.path()).await;
     let site = Site::new(dir, &store.url());
@@ -322,11 +324,10 @@ async fn what_a_killed_process_was_relaying_is_freed_by_the_next_one() {
          content-type: multipart/form-data; boundary={BOUNDARY}\r\n\r\n",
         20 * MIB
     );
-    use tokio::io::AsyncWriteExt;
     stream.write_all(request.as_bytes()).await.unwrap();
     stream.write_all(&head()).await.unwrap();
     stream.write_all(&vec![7; 6 * MIB]).await.unwrap();
-    let deadline = std::time::Instant::now() + Duration::from_secs(60);
+    let deadline = std::time::Instant::now() + Duration::from_mins(1);
     while store.faults().count(Op::UploadPart) == 0 {
         assert!(std::time::Instant::now() < deadline, "{}", server.log());
         tokio::time::sleep(Duration::from_millis(2)).await;
