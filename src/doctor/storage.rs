@@ -142,7 +142,9 @@ fn listed(bucket: Bucket, name: &str, look: &BucketLook) -> Finding {
         ),
         (_, Some("AccessDenied" | "AllAccessDisabled")) => (
             format!("the server's key may not list {name}, or there is none"),
-            "give it what `putgate setup --print iam --provider …` says".to_owned(),
+            "check access_key and secret_key in [storage], and give the key what `putgate setup \
+             --print iam --provider …` says"
+                .to_owned(),
         ),
         (Err(error @ StoreError::Unavailable(_)), _) => (
             error.to_string(),

@@ -131,49 +131,78 @@ fn unsigned(check: &'static str, why: &StoreError) -> Finding {
     Finding::fail(GROUP, check, why.to_string(), "see the keys above")
 }
 
-/// A part of full size, all the way.
+/// A small body, and a part of full size, all the way. The small one goes first: a store that
+/// refuses a large one at once may cut the line before its reason is read.
 async fn put(bench: &Bench<'_>) -> Finding {
-    let (key, size) = (bench.key("put"), full_part(bench));
-    let now = bench.clock.now();
-    let signed = match bench.store.presign_put(&key, size, None, TTL, now) {
-        Ok(signed) => signed,
-        Err(why) => return unsigned("put", &why),
-    };
+    if let Err(finding) = put_one(bench, "small", SMALL.len() as u64).await {
+        return finding;
+    }
+    let size = full_part(bench);
+    match put_one(bench, "put", size).await {
+        Err(finding) => finding,
+        Ok(reply) => Finding::pass(
+            GROUP,
+            "put",
+            format!(
+                "{} arrived whole in {} ms",
+                bytes(size),
+                reply.took.as_millis()
+            ),
+        ),
+    }
+}
+
+fn bytes(size: u64) -> String {
+    match size / (1024 * 1024) {
+        0 => format!("{size} bytes"),
+        mib => format!("{mib} MiB"),
+    }
+}
+
+async fn put_one(bench: &Bench<'_>, name: &str, size: u64) -> Result<Reply, Finding> {
+    let key = bench.key(name);
+    let fail = |seen: String, fix: &str| Err(Finding::fail(GROUP, "put", seen, fix));
+    let signed = bench
+        .store
+        .presign_put(&key, size, None, TTL, bench.clock.now())
+        .map_err(|why| unsigned("put", &why))?;
     let body = Bytes::from(vec![b'p'; usize::try_from(size).unwrap_or_default()]);
-    let mib = size / (1024 * 1024);
     let reply = match send(bench, &signed, body, &[]).await {
         Ok(reply) => reply,
         Err(why) => {
-            return Finding::fail(
-                GROUP,
-                "put",
-                format!("a PUT of {mib} MiB broke off: {why}"),
+            return fail(
+                format!("a PUT of {} broke off: {why}", bytes(size)),
                 "does something in front of the store limit a body's size (nginx: \
                  client_max_body_size) or time?",
             );
         }
     };
-    if (200..300).contains(&reply.status) {
-        return match bench.store.head(Bucket::Staging, &key).await {
-            Ok(Some((kept, _))) if kept == size => Finding::pass(
-                GROUP,
-                "put",
-                format!("{mib} MiB arrived whole in {} ms", reply.took.as_millis()),
+    let kept = bench.store.head(Bucket::Staging, &key).await;
+    let is_success = (200..300).contains(&reply.status);
+    match kept.map_err(|why| unsigned("put", &why))? {
+        Some((kept, _)) if is_success && kept == size => Ok(reply),
+        _ if is_success => fail(
+            format!(
+                "a PUT was answered with {} and is not in staging",
+                reply.status
             ),
-            Ok(_) => Finding::fail(
-                GROUP,
-                "put",
-                format!(
-                    "a PUT was answered with {} and is not in staging",
-                    reply.status
-                ),
-                "public_endpoint leads to something else than endpoint does",
+            "public_endpoint leads to something else than endpoint does",
+        ),
+        _ => fail(
+            format!(
+                "a PUT of {} was answered with {}",
+                bytes(size),
+                reply.said()
             ),
-            Err(why) => unsigned("put", &why),
-        };
+            why_not(bench, &key, reply.status).await,
+        ),
     }
-    let key_is_good = bench.store.uploader_may(Deed::WriteStaging, &key).await == Ok(true);
-    let fix = match (reply.status, key_is_good) {
+}
+
+/// What to do about a PUT that was answered with this status.
+async fn why_not(bench: &Bench<'_>, key: &str, status: u16) -> &'static str {
+    let key_is_good = bench.store.uploader_may(Deed::WriteStaging, key).await == Ok(true);
+    match (status, key_is_good) {
         (413, _) => "a proxy limits bodies: allow a full part (nginx: client_max_body_size 0)",
         (300..=399, _) => {
             "write the store's regional address as public_endpoint: a browser \
@@ -189,9 +218,7 @@ async fn put(bench: &Bench<'_>) -> Finding {
             "check upload_access_key and upload_secret_key, and that the key may put \
              objects into staging: `putgate setup --print iam --provider …`"
         }
-    };
-    let seen = format!("a PUT of {mib} MiB was answered with {}", reply.said());
-    Finding::fail(GROUP, "put", seen, fix)
+    }
 }
 
 async fn length(bench: &Bench<'_>) -> Finding {
