@@ -5,7 +5,7 @@
 use sqlx::{AssertSqlSafe, Connection, Executor, Row, SqliteConnection};
 
 use super::sql::Kind;
-use super::{FileFilter, TicketFilter, load, outbox, read, save, work};
+use super::{FileFilter, TicketFilter, backlog, load, outbox, read, save, work};
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::ticket::State;
 use crate::domain::time::Timestamp;
@@ -100,6 +100,8 @@ async fn polls_and_loads_walk_their_index() {
         (load::giving_way_sql(), "tickets_open"),
         (load::retiring_sql(false), "files_of_ref"),
         (load::retiring_sql(true), "files_of_owner_in_slot"),
+        (backlog::WAITING.to_owned(), "tickets_due"),
+        (backlog::WAITING.to_owned(), "events_due"),
     ];
     for (sql, index) in work::polls(Kind::Sqlite).into_iter().chain(loads) {
         expect(&mut connection, &sql, index).await;

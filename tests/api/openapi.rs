@@ -30,9 +30,12 @@ fn routes_in(file: &Path, prefix: &str) -> BTreeSet<String> {
     let text = std::fs::read_to_string(file).unwrap();
     text.match_indices(".route(")
         .filter_map(|(at, call)| text[at + call.len()..].split('"').nth(1))
-        .map(|path| match path.starts_with("/v1/") {
-            true => path.to_owned(),
-            false => format!("{prefix}{path}"),
+        .map(|path| {
+            if path.starts_with("/v1/") {
+                path.to_owned()
+            } else {
+                format!("{prefix}{path}")
+            }
         })
         .collect()
 }

@@ -28,7 +28,7 @@ async fn alerts_dashboard_and_runbook_name_numbers_that_there_are() {
         found.sum("putgate_worker_passes_total", &["pass=\"walk_files\""]) >= 1.0
     };
     let found = lived.scrape_until("the worker has passed", walked).await;
-    let mut named = BTreeSet::new();
+    let mut read = BTreeSet::new();
     for path in [
         "prometheus/putgate.rules.yml",
         "grafana/putgate.json",
@@ -40,11 +40,11 @@ async fn alerts_dashboard_and_runbook_name_numbers_that_there_are() {
         for name in names {
             let is_there = found.names().contains(name) || found.0.contains_key(name);
             assert!(is_there, "{path}: there is no {name}");
-            named.insert(name.to_owned());
+            read.insert(name.to_owned());
         }
     }
     for name in found.0.keys() {
-        let is_read = named.iter().any(|read| read.starts_with(name.as_str()));
+        let is_read = read.iter().any(|known| known.starts_with(name.as_str()));
         assert!(is_read, "nothing in deploy/ reads {name}");
     }
     let wrong = "rate(putgate_http_request_total[5m])";
@@ -109,11 +109,12 @@ async fn the_configuration_of_the_manifests_is_a_good_one() {
         std::fs::write(secrets.join(name), SECRET).unwrap();
     }
     std::fs::write(secrets.join("database"), "postgres://putgate@db/putgate").unwrap();
-    let config: String = block
+    let lines: Vec<&str> = block
         .lines()
         .take_while(|line| *line != "---")
-        .map(|line| format!("{}\n", line.trim_start_matches("    ")))
+        .map(|line| line.trim_start_matches("    "))
         .collect();
+    let config = lines.join("\n");
     let config = config.replace("/etc/putgate/secrets", secrets.to_str().unwrap());
     let path = dir.path().join("putgate.toml");
     std::fs::write(&path, config).unwrap();

@@ -1,7 +1,7 @@
 //! `/metrics`.
 
 use crate::exposition::labels;
-use crate::{call, lived};
+use crate::{call, lived, png};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_step_of_an_upload_is_counted_once() {
@@ -16,6 +16,7 @@ async fn every_step_of_an_upload_is_counted_once() {
             },
         )
         .await;
+    let bytes = f64::from(u32::try_from(png(1).len()).unwrap());
     for (name, labels, wanted) in [
         (
             "putgate_tickets_minted_total",
@@ -36,11 +37,7 @@ async fn every_step_of_an_upload_is_counted_once() {
             &["slot=\"documents\""],
             0.0,
         ),
-        (
-            "putgate_committed_bytes_total",
-            &[],
-            crate::png(1).len() as f64,
-        ),
+        ("putgate_committed_bytes_total", &[], bytes),
         (
             "putgate_http_requests_total",
             &["route=\"/v1/tickets\"", "method=\"POST\"", "status=\"2xx\""],
@@ -66,10 +63,10 @@ async fn every_step_of_an_upload_is_counted_once() {
             1.0,
         ),
     ] {
-        assert_eq!(
-            found.sum(name, labels),
-            wanted,
-            "{name} {labels:?}: {found:#?}"
+        let sum = found.sum(name, labels);
+        assert!(
+            (sum - wanted).abs() < 0.5,
+            "{name} {labels:?} is {sum}, not {wanted}: {found:#?}"
         );
     }
     for name in [
