@@ -37,7 +37,7 @@ impl ToSchema for Problem {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Putgate", description = INTRODUCTION),
-    components(schemas(Problem, shapes::Put, shapes::Multipart)),
+    components(schemas(Problem, shapes::Put, shapes::Multipart, shapes::Post)),
     tags(
         (name = "slots", description = "Policies, for the UI"),
         (name = "tickets", description = "Permissions to upload, and what became of them"),

@@ -145,6 +145,7 @@ impl PartialSchema for Transfer {
         OneOfBuilder::new()
             .item(Ref::from_schema_name("Put"))
             .item(Ref::from_schema_name("Multipart"))
+            .item(Ref::from_schema_name("Post"))
             .description(Some("How to fill a ticket. Its URLs are secret."))
             .into()
     }
@@ -183,6 +184,21 @@ pub(in crate::http) struct Multipart {
     /// Always empty here.
     parts: Vec<SignedPart>,
     /// How long a part's URL works, in seconds.
+    expires_in: u32,
+}
+
+/// A form, for a dialect's ticket whose client declared no size: the fields in their order, then
+/// the file as `file`.
+#[derive(Debug, ToSchema)]
+#[expect(dead_code, reason = "its shape is what is asked for")]
+pub(in crate::http) struct Post {
+    #[schema(pattern = "^post$")]
+    kind: String,
+    #[schema(pattern = "^POST$")]
+    method: String,
+    url: String,
+    fields: BTreeMap<String, String>,
+    /// How long the form works, in seconds.
     expires_in: u32,
 }
 
