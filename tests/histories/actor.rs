@@ -284,9 +284,32 @@ impl Actor {
         F: FnOnce(Arc<App>) -> Fut,
         Fut: Future<Output = Result<T, Problem>> + Send + 'static,
     {
+        self.heard(self.world.run(self.broker(), flow)).await
+    }
+
+    /// A completion. Its client hangs up when the verdict cannot come before the clock moves,
+    /// which may turn out while it waits: another broker dies, or another attempt is held.
+    async fn complete(&self, caller: Caller, id: Id, wait: u32) -> Told<String> {
+        let flow = async move |app: Arc<App>| {
+            let (Completed::Committed(ticket, _) | Completed::Working(ticket)) =
+                flow::complete::complete(&app, &caller, id, wait).await?;
+            Ok(ticket.state.as_str().to_owned())
+        };
+        let gone = self.world.stuck(id);
+        let answer = self.world.run_unless(self.broker(), flow, gone);
+        let unheard = || Ok("open".to_owned());
+        let answer = async { Ok(answer.await?.unwrap_or_else(unheard)) };
+        self.heard(answer).await
+    }
+
+    /// What the client was told.
+    async fn heard<T>(
+        &self,
+        answer: impl Future<Output = Result<Result<T, Problem>, Died>>,
+    ) -> Told<T> {
         let dead = || self.world.deaths.load(Ordering::SeqCst);
         let before = dead();
-        let answer = self.world.run(self.broker(), flow).await;
+        let answer = answer.await;
         let died = dead() > before;
         if died {
             self.deaths.fetch_add(1, Ordering::SeqCst);
@@ -402,17 +425,7 @@ impl Actor {
                     (true, true) => BRIEFLY,
                     (true, false) => NOT_AT_ALL,
                 };
-                let told = self
-                    .told(|app| async move {
-                        Ok(
-                            match flow::complete::complete(&app, &caller, id, wait).await? {
-                                Completed::Committed(ticket, _) | Completed::Working(ticket) => {
-                                    ticket.state.as_str().to_owned()
-                                }
-                            },
-                        )
-                    })
-                    .await;
+                let told = self.complete(caller, id, wait).await;
                 Did::Complete { id, told }
             }
         }

@@ -21,6 +21,7 @@ use putgate::store::{Copying, Store};
 use putgate::worker;
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::{RwLock, watch};
+use tokio::task::{JoinError, JoinHandle};
 
 use crate::common::database::TestDatabase;
 use crate::common::store_settings;
@@ -63,6 +64,9 @@ pub struct World {
     database: TestDatabase,
     _dir: tempfile::TempDir,
 }
+
+/// How often a waiting client finds out whether its wait has an end.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// How many brokers share a PostgreSQL.
 const REPLICAS: usize = 3;
@@ -136,21 +140,42 @@ impl World {
         F: FnOnce(Arc<App>) -> Fut,
         Fut: Future<Output = T> + Send + 'static,
     {
-        let task = {
-            let broker = self.brokers[broker % self.brokers.len()].read().await;
-            let Some((app, runtime)) = broker
-                .as_ref()
-                .and_then(|broker| Some((&broker.app, broker.runtime.as_ref()?)))
-            else {
-                return Err(Died);
-            };
-            runtime.spawn(flow(Arc::clone(app)))
-        };
-        match task.await {
-            Ok(answer) => Ok(answer),
-            Err(error) if error.is_cancelled() => Err(Died),
-            Err(error) => std::panic::resume_unwind(error.into_panic()),
+        ended(self.begin(broker, flow).await?.await)
+    }
+
+    /// The same for a client who may hang up before the answer: then there is none. What the
+    /// broker has begun for itself goes on.
+    pub async fn run_unless<T, F, Fut>(
+        &self,
+        broker: usize,
+        flow: F,
+        gone: impl Future<Output = ()>,
+    ) -> Result<Option<T>, Died>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<App>) -> Fut,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        let mut task = self.begin(broker, flow).await?;
+        tokio::select! {
+            answer = &mut task => ended(answer).map(Some),
+            () = gone => {
+                task.abort();
+                Ok(None)
+            }
         }
+    }
+
+    async fn begin<T, F, Fut>(&self, broker: usize, flow: F) -> Result<JoinHandle<T>, Died>
+    where
+        T: Send + 'static,
+        F: FnOnce(Arc<App>) -> Fut,
+        Fut: Future<Output = T> + Send + 'static,
+    {
+        let broker = self.brokers[broker % self.brokers.len()].read().await;
+        let broker = broker.as_ref().ok_or(Died)?;
+        let runtime = broker.runtime.as_ref().ok_or(Died)?;
+        Ok(runtime.spawn(flow(Arc::clone(&broker.app))))
     }
 
     /// Kills a broker where it stands, and starts another in its place.
@@ -185,6 +210,17 @@ impl World {
         let leased = self.watch.leased(self.now().millis()).await;
         let mut leased = leased.into_iter().filter(|(id, _)| *id == ticket);
         leased.any(|lease| self.orphans().contains(&lease))
+    }
+
+    /// Returns once a ticket [is stuck](Self::is_stuck), some time after it came to that: a
+    /// living broker's attempt that was taken for a dead one's is over by then.
+    pub async fn stuck(&self, ticket: Id) {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.is_stuck(ticket).await {
+                return;
+            }
+        }
     }
 
     /// Waits until no broker is being replaced.
@@ -291,6 +327,15 @@ impl World {
         drop(self.brokers);
         self.watch.close().await;
         self.store.stop().await;
+    }
+}
+
+/// How a flow ended, if not with its process.
+fn ended<T>(task: Result<T, JoinError>) -> Result<T, Died> {
+    match task {
+        Ok(answer) => Ok(answer),
+        Err(error) if error.is_cancelled() => Err(Died),
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
     }
 }
 
