@@ -12,8 +12,9 @@ use tracing_subscriber::{Layer, Registry, fmt};
 /// `info,putgate::access=info` turns it on.
 pub const DEFAULT_FILTER: &str = "info,putgate::access=warn";
 
-/// The target of spans that are for traces: log lines never name them.
-pub const TRACES_ONLY: &str = "putgate::trace";
+/// The target of spans that are for traces: log lines never name them. No module begins so:
+/// filters go by prefix.
+pub const TRACES_ONLY: &str = "putgate::steps";
 
 /// What hears spans beside the log.
 pub type Sink = Box<dyn Layer<Registry> + Send + Sync>;

@@ -87,7 +87,6 @@ mod without {
     pub fn answered(_: u16) {}
 
     /// Nothing.
-    #[expect(clippy::unused_async, reason = "with the feature it waits")]
     pub async fn flush() {}
 }
 
