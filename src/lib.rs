@@ -14,6 +14,7 @@
 //! | [`devstore`] | an in-process S3 server for `dev` and the tests |
 //! | [`db`] | the only SQL |
 //! | [`config`] | one `Config`: parse, merge, validate |
+//! | [`traces`] | what a collector of traces may hear |
 //! | [`sniff`] | bytes to what they are |
 //! | [`domain`] | the nouns and the rules: pure, `now` is an argument |
 //! | [`clock`] | the one place that reads the wall clock |
@@ -34,5 +35,6 @@ pub mod logging;
 pub mod metrics;
 pub mod sniff;
 pub mod store;
+pub mod traces;
 pub mod webhook;
 pub mod worker;

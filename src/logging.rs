@@ -3,7 +3,7 @@
 use std::str::FromStr;
 
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
+use tracing_subscriber::filter::{FilterExt, Targets};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{Layer, Registry, fmt};
@@ -11,6 +11,13 @@ use tracing_subscriber::{Layer, Registry, fmt};
 /// What is logged when nobody says otherwise. The line per request is for hunts:
 /// `info,putgate::access=info` turns it on.
 pub const DEFAULT_FILTER: &str = "info,putgate::access=warn";
+
+/// The target of spans that are for traces: log lines never name them. No module begins so:
+/// filters go by prefix.
+pub const TRACES_ONLY: &str = "putgate::steps";
+
+/// What hears spans beside the log.
+pub type Sink = Box<dyn Layer<Registry> + Send + Sync>;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,17 +29,21 @@ pub enum Format {
 }
 
 /// Starts logging, once per process. `filter` is `level` or `target=level`, separated by
-/// commas; the error says what is wrong with it.
-pub fn init(format: Format, filter: &str) -> Result<(), String> {
+/// commas; the error says what is wrong with it. `traces` hears spans whatever the filter is.
+pub fn init(format: Format, filter: &str, traces: Option<Sink>) -> Result<(), String> {
     let filter =
         Targets::from_str(filter).map_err(|law| format!("log filter `{filter}`: {law}"))?;
-    let subscriber = tracing_subscriber::registry()
-        .with(lines(format, std::io::stderr))
-        .with(filter)
-        .with(ceiling());
-    subscriber
-        .try_init()
-        .map_err(|_| "logging has started already".to_owned())?;
+    let lines = lines(format, std::io::stderr);
+    let registry = tracing_subscriber::registry();
+    let started = match traces {
+        // Filters for all are cheaper than a filter for one.
+        None => registry.with(lines).with(filter).with(ceiling()).try_init(),
+        Some(traces) => {
+            let lines = lines.with_filter(filter.and(ceiling())).boxed();
+            registry.with(vec![lines, traces]).try_init()
+        }
+    };
+    started.map_err(|_| "logging has started already".to_owned())?;
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string);
         tracing::error!(place, words = panic.payload_as_str(), "panic");
@@ -40,7 +51,7 @@ pub fn init(format: Format, filter: &str) -> Result<(), String> {
     Ok(())
 }
 
-fn lines<W>(format: Format, to: W) -> Box<dyn Layer<Registry> + Send + Sync>
+fn lines<W>(format: Format, to: W) -> Sink
 where
     W: for<'w> fmt::MakeWriter<'w> + Send + Sync + 'static,
 {
@@ -57,11 +68,12 @@ where
 }
 
 /// Libraries that handle signatures write them out at their chattiest levels. Whatever the
-/// operator's filter says, those levels are not for them.
+/// operator's filter says, those levels are not for them. Nor are spans for traces for lines.
 fn ceiling() -> Targets {
     Targets::new()
         .with_default(LevelFilter::TRACE)
         .with_targets(["aws", "s3s", "hyper", "h2", "sqlx"].map(|name| (name, LevelFilter::INFO)))
+        .with_target(TRACES_ONLY, LevelFilter::OFF)
 }
 
 #[cfg(test)]
@@ -146,7 +158,7 @@ mod tests {
     #[test]
     fn a_filter_that_cannot_be_read_is_an_error_that_repeats_it() {
         assert!(
-            init(Format::Json, "putgate=loud")
+            init(Format::Json, "putgate=loud", None)
                 .unwrap_err()
                 .contains("`putgate=loud`")
         );

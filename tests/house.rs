@@ -8,7 +8,7 @@ use std::path::Path;
 /// The rooms in the order of `src/lib.rs`: each may use those after it, never those before.
 const ROOMS: &[&str] = &[
     "main", "cli", "http", "worker", "doctor", "flow", "store", "webhook", "devstore", "db",
-    "config", "sniff", "domain", "clock", "logging", "metrics",
+    "config", "traces", "sniff", "domain", "clock", "logging", "metrics",
 ];
 
 /// Arrows that point up in the table, and why they may: `(from, to)`.
@@ -45,6 +45,11 @@ const RESERVED: &[(&[&str], &[&str], &str)] = &[
         &["prometheus_client::"],
         &["metrics"],
         "numbers are kept in metrics",
+    ),
+    (
+        &["opentelemetry"],
+        &["traces"],
+        "what leaves in traces is listed in traces",
     ),
     (
         &["std::env"],

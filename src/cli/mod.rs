@@ -27,10 +27,10 @@ use putgate::domain::time::Seconds;
 use putgate::flow::{self, App, audit, sweep};
 use putgate::http::auth::mint_token;
 use putgate::http::openapi;
-use putgate::logging;
 use putgate::metrics::metrics;
 use putgate::store::{Bucket, Key, Settings, Store, StoreError};
 use putgate::worker;
+use putgate::{logging, traces};
 
 /// What a script may rely on.
 const EXIT_CODES: &str = "\
@@ -269,7 +269,11 @@ fn start(command: impl Future<Output = Done>) -> Done {
         .enable_all()
         .build()
         .map_err(Failure::broken)?
-        .block_on(command)
+        .block_on(async {
+            let done = command.await;
+            traces::flush().await;
+            done
+        })
 }
 
 fn start_logging(config: &Config) -> Done {
@@ -277,7 +281,16 @@ fn start_logging(config: &Config) -> Done {
         LogFormat::Json => logging::Format::Json,
         LogFormat::Text => logging::Format::Text,
     };
-    logging::init(format, &config.server.log_filter).map_err(Failure::wrong)
+    let telemetry = config::telemetry();
+    let traces = traces::layer(&telemetry).map_err(Failure::wrong)?;
+    let has_traces = traces.is_some();
+    logging::init(format, &config.server.log_filter, traces).map_err(Failure::wrong)?;
+    if traces::are_wanted(&telemetry) && !has_traces {
+        tracing::warn!(
+            "the OTEL_* variables ask for traces, and this binary was built without the feature otlp"
+        );
+    }
+    Ok(())
 }
 
 fn database(config: &Config, migrate: bool) -> db::Settings {

@@ -281,6 +281,15 @@ impl Config {
 /// The process's `PUTGATE_*` variables. What is not UTF-8 is kept recognisable, and
 /// [`Config::load`] refuses it.
 pub fn environment() -> BTreeMap<String, String> {
+    variables(reader::PREFIX)
+}
+
+/// The process's `OTEL_*` variables, which say where traces go.
+pub fn telemetry() -> BTreeMap<String, String> {
+    variables("OTEL_")
+}
+
+fn variables(prefix: &str) -> BTreeMap<String, String> {
     #[expect(clippy::disallowed_methods, reason = "this is the environment's room")]
     let variables = std::env::vars_os();
     variables
@@ -290,6 +299,6 @@ pub fn environment() -> BTreeMap<String, String> {
                 value.to_string_lossy().into_owned(),
             )
         })
-        .filter(|(name, _)| name.starts_with(reader::PREFIX))
+        .filter(|(name, _)| name.starts_with(prefix))
         .collect()
 }

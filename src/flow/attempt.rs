@@ -26,6 +26,7 @@ use crate::domain::verdict::{self, Accepted, Declared, Facts, Reason, Rejection,
 use crate::metrics::metrics;
 use crate::sniff::{self, Piece};
 use crate::store::{Bucket, Promotion, StoreError};
+use crate::traces::{self, step};
 
 /// What an attempt came to.
 #[derive(Clone, Debug)]
@@ -106,13 +107,14 @@ async fn in_turn(app: &Arc<App>, id: Id, share: Share) -> Outcome {
         return Outcome::Busy;
     };
     let app = Arc::clone(app);
-    let span = tracing::info_span!("attempt", ticket = %id);
+    let span = traces::about(tracing::info_span!("attempt", ticket = %id), id);
     let attempt = async move {
         // Waiting here holds no lease.
         place.turn().await;
         let began = Instant::now();
         let outcome = run(&app, id).await;
         metrics().attempted(outcome.word(), began.elapsed());
+        traces::note("outcome", outcome.word());
         drop(place);
         outcome
     };
@@ -213,7 +215,8 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
         Some(_) => return undeclared(app, ticket, &staging, lease).await,
     }
     lease.check()?;
-    let first = match judge(app, ticket, Bucket::Staging, &staging, None, lease).await {
+    let judging = judge(app, ticket, Bucket::Staging, &staging, None, lease);
+    let first = match judging.instrument(step!("judge")).await {
         Ok(judged) => judged,
         Err(StoreError::Missing) => {
             let detail = "nothing has arrived under this ticket yet";
@@ -243,11 +246,14 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
         content_type: &accepted.media_type,
         content_disposition: &disposition,
     };
-    promote(app, ticket, &promotion, lease).await?;
+    promote(app, ticket, &promotion, lease)
+        .instrument(step!("promote"))
+        .await?;
     lease.check()?;
     // Only what is read here counts: no browser can write to this key, and no other
     // attempt shares it. Missing means the copy did not happen after all.
-    let second = match judge(app, ticket, Bucket::Files, &final_key, Some(&first), lease).await {
+    let judging = judge(app, ticket, Bucket::Files, &final_key, Some(&first), lease);
+    let second = match judging.instrument(step!("judge again")).await {
         Ok(judged) => judged,
         Err(StoreError::Missing) => return Err(Stop::Again),
         Err(error) => return Err(error.into()),
@@ -270,7 +276,7 @@ async fn pursue(app: &Arc<App>, ticket: &Ticket, lease: &Lease) -> Result<Box<Ti
                 second.sha256,
                 again,
             );
-            commit(app, ticket, file).await
+            commit(app, ticket, file).instrument(step!("commit")).await
         }
     }
 }
@@ -318,9 +324,15 @@ async fn judge(
         size: peek.size,
         sha256: sha256.clone(),
     };
+    let verdict = deliberate(ticket, &facts, &peek.bytes, &more);
+    let word = match &verdict {
+        Verdict::Accept(_) => "accepted",
+        Verdict::Reject(rejection) => rejection.reason.as_str(),
+    };
+    traces::note("outcome", word);
     Ok(Judged {
         size: peek.size,
-        verdict: deliberate(ticket, &facts, &peek.bytes, &more),
+        verdict,
         etag: peek.etag,
         sha256,
     })

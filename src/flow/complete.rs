@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 use super::attempt::{Outcome, attempt_on};
 use super::{App, deadline, look, sweep};
@@ -11,6 +12,7 @@ use crate::domain::file::File;
 use crate::domain::name::Id;
 use crate::domain::problem::Problem;
 use crate::domain::ticket::{State, Ticket};
+use crate::traces::{self, step};
 
 /// How many attempts a caller's bytes may keep changing under.
 const ATTEMPTS: usize = 5;
@@ -33,7 +35,19 @@ pub async fn complete(
     wait: u32,
 ) -> Result<Completed, Problem> {
     caller.may(Scope::Upload)?;
-    let mut ticket = look::own_ticket(app, caller, id).await?;
+    let ticket = look::own_ticket(app, caller, id).await?;
+    let span = step!("complete", id);
+    let completed = pursue(app, caller, ticket, wait).instrument(span.clone());
+    traces::ended(&span, completed.await)
+}
+
+async fn pursue(
+    app: &Arc<App>,
+    caller: &Caller,
+    mut ticket: Ticket,
+    wait: u32,
+) -> Result<Completed, Problem> {
+    let id = ticket.id;
     let until = deadline(wait);
     let mut tries = 0;
     while ticket.state == State::Open {

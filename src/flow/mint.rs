@@ -20,6 +20,7 @@ use crate::domain::slot::{MAX_PUT_SIZE, Policy};
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::view;
 use crate::metrics::metrics;
+use crate::traces::step;
 
 /// The most files of one request.
 pub const MAX_FILES: usize = 100;
@@ -172,7 +173,10 @@ pub async fn mint(app: &App, caller: &Caller, request: Request) -> Result<Answer
     let files = files
         .into_iter()
         .map(|file| match file {
-            Ok(ticket) => Ok(Ok(prepare(app, ticket)?)),
+            Ok(ticket) => {
+                let minting = step!("mint", ticket.id);
+                Ok(Ok(minting.in_scope(|| prepare(app, ticket))?))
+            }
             Err(problem) => Ok(Err(match &open {
                 Some(open) if problem.code == Code::SlotFull => {
                     problem.with("open_tickets", open.clone())

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use tracing::Instrument;
+
 use super::{App, attempt, look};
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::key;
@@ -12,6 +14,7 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::MAX_PUT_SIZE;
 use crate::domain::ticket::{self, State, Ticket};
 use crate::store::{Bucket, Form, Part, Presigned, StoreError};
+use crate::traces::{self, step};
 
 /// The most parts of one call.
 pub const MAX_PARTS_A_CALL: usize = 100;
@@ -99,6 +102,18 @@ pub async fn sign(
     numbers: &[u32],
 ) -> Result<(Ticket, Transfer), Problem> {
     let ticket = open_ticket(app, caller, id).await?;
+    let span = step!("sign", id);
+    let signed = sign_open(app, caller, ticket, numbers).instrument(span.clone());
+    traces::ended(&span, signed.await)
+}
+
+async fn sign_open(
+    app: &App,
+    caller: &Caller,
+    ticket: Ticket,
+    numbers: &[u32],
+) -> Result<(Ticket, Transfer), Problem> {
+    let id = ticket.id;
     let parts = plan(&ticket, numbers)?;
     let ticket = renewed(app, caller, ticket).await?;
     let transfer = match (ticket.part_size, parts.is_empty()) {

@@ -5,6 +5,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use tracing::Instrument;
+
 use super::attempt::{Outcome, attempt};
 use super::{App, READS};
 use crate::domain::books::{Books, Footprint, Forget, Usage};
@@ -15,6 +17,7 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{State, Ticket};
 use crate::domain::time::{Seconds, Timestamp};
 use crate::store::{Bucket, Object, StoreError};
+use crate::traces::{self, step};
 
 /// How many rows or objects one pass looks at.
 const BATCH: u32 = 100;
@@ -187,6 +190,12 @@ async fn end(
 /// Removes what a closed ticket left: its staging object, unfinished multiparts, and final
 /// keys of lost attempts. False when the store refuses; an error when it is away.
 pub async fn clean(app: &App, ticket: &Ticket) -> Result<bool, Problem> {
+    let span = step!("clean", ticket.id);
+    let cleaned = clean_up(app, ticket).instrument(span.clone()).await;
+    traces::ended(&span, cleaned)
+}
+
+async fn clean_up(app: &App, ticket: &Ticket) -> Result<bool, Problem> {
     let removed = remove_leftovers(app, ticket).await;
     if let Err(error) = &removed {
         tracing::warn!(ticket = %ticket.id, %error, "leftovers stay for the next sweep");

@@ -24,6 +24,7 @@ use super::dialects;
 use super::problem::{BODY_LIMIT, Refusal};
 use crate::domain::problem::{Code, Problem};
 use crate::metrics::metrics;
+use crate::traces;
 
 /// The header that ties an answer to its log lines.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -273,6 +274,7 @@ where
             path = route(),
             ticket = tracing::field::Empty,
         );
+        traces::requested(&span, request.headers(), request.method(), &route);
         let answer = async move {
             let called = AssertUnwindSafe(async move { inner.call(request).await }).catch_unwind();
             let response = match tokio::time::timeout(patience, called).await {
@@ -303,6 +305,7 @@ fn known(method: &Method) -> &'static str {
 fn record(route: &str, method: &'static str, status: StatusCode, took: Duration) {
     let status = status.as_u16();
     metrics().answered(route, method, status, took);
+    traces::answered(status);
     let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
     if status >= 500 {
         tracing::warn!(target: "putgate::access", status, micros, "answered");

@@ -46,7 +46,7 @@ async fn served(broker: &TestBroker) -> (SocketAddr, oneshot::Sender<()>) {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "a process of its own, started by the test below"]
 async fn a_story_with_the_log_wide_open() {
-    logging::init(Format::Json, "trace").unwrap();
+    logging::init(Format::Json, "trace", None).unwrap();
     let broker = TestBroker::with_slots(WIDE).await;
     let token = broker.token("7");
     let manage = broker.token_with(json!({"sub": "backend", "scope": "manage"}));
