@@ -1,5 +1,6 @@
-//! Traces, as a collector gets them from the real binary.
+//! Traces, as a collector gets them from the real binary. Empty without the feature.
 
+#![cfg(feature = "otlp")]
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 #[path = "common/mod.rs"]

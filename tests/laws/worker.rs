@@ -44,7 +44,7 @@ async fn until(what: &str, mut is_true: impl AsyncFnMut() -> bool) {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(30), wait).await;
+    let waited = tokio::time::timeout(Duration::from_mins(2), wait).await;
     assert!(waited.is_ok(), "in vain: {what}");
 }
 
