@@ -1,19 +1,17 @@
 //! `putgate doctor`: what it says of a good site, and of each fault, as a person reads it
 //! (`tests/golden/doctor`); and that it leaves nothing behind.
-//!
-//! `PUTGATE_GOLDEN=write` writes the texts anew, for a person to look at.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 mod common;
 #[path = "common/gateway.rs"]
 mod gateway;
+#[path = "common/golden.rs"]
+mod golden;
 #[path = "common/process.rs"]
 mod process;
 #[path = "common/services.rs"]
 mod services;
-
-use std::path::Path;
 
 use aws_sdk_s3::Client;
 use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
@@ -22,6 +20,7 @@ use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
 use gateway::Meddling;
+use golden::assert_golden;
 use process::{SLOTS, Said, Site};
 use putgate::devstore::{DevStore, Fault, Lax, Op};
 use putgate::doctor::{Finding, Group, Report, Status};
@@ -111,26 +110,6 @@ fn report(said: &Said, names: &Names) -> String {
     report.text()
 }
 
-#[track_caller]
-fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/doctor")
-        .join(format!("{name}.txt"));
-    #[expect(clippy::disallowed_methods, reason = "a test's own variable")]
-    let write = std::env::var("PUTGATE_GOLDEN").is_ok_and(|word| word == "write");
-    if write {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        return;
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        golden == text,
-        "{}: wanted\n{golden}\ngot\n{text}",
-        path.display()
-    );
-}
-
 /// A site that was set up, on a store of this process.
 struct Ward {
     site: Site,
@@ -208,7 +187,7 @@ impl Ward {
         self.configure();
         let before = self.everything().await;
         let said = self.site.run(&["doctor", "--json"]);
-        assert_golden(golden, &report(&said, &self.names));
+        assert_golden("doctor", golden, &report(&said, &self.names));
         assert_eq!(self.everything().await, before, "something was left behind");
     }
 
@@ -330,7 +309,7 @@ async fn a_read_only_database_is_named() {
     let ward = Ward::new().await;
     ward.configure();
     let said = process::as_a_reader(&ward.site, &["doctor", "--json"]);
-    assert_golden("database-read-only", &report(&said, &ward.names));
+    assert_golden("doctor", "database-read-only", &report(&said, &ward.names));
 }
 
 // ---- storage --------------------------------------------------------------------------------
@@ -371,7 +350,7 @@ async fn a_store_that_is_down_is_named() {
     ward.store.stop().await;
     ward.configure();
     let said = ward.site.run(&["doctor", "--json"]);
-    assert_golden("store-down", &report(&said, &ward.names));
+    assert_golden("doctor", "store-down", &report(&said, &ward.names));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -760,6 +739,7 @@ async fn the_store_of_the_environment_is_examined() {
     let shows = |fault: &str, names: &Names| {
         let said = site.run(&["doctor", "--json"]);
         assert_golden(
+            "doctor",
             &format!("{}/{fault}", services.name()),
             &report(&said, names),
         );

@@ -4,10 +4,11 @@
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
 mod common;
+#[path = "common/golden.rs"]
+mod golden;
 #[path = "common/process.rs"]
 mod process;
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -21,6 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use common::database::{self, TestDatabase};
 use common::{HTML, png};
+use golden::assert_golden;
 use hmac::{Hmac, KeyInit, Mac};
 use process::{PATIENCE, SLOTS, Server, Site, mint, put};
 use putgate::devstore::{DevStore, Fault, Op, Role};
@@ -457,26 +459,6 @@ fn plain(text: &str) -> String {
     out
 }
 
-#[track_caller]
-fn assert_golden(name: &str, text: &str) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/golden/show")
-        .join(format!("{name}.txt"));
-    #[expect(clippy::disallowed_methods, reason = "a test's own variable")]
-    let write = std::env::var("PUTGATE_GOLDEN").is_ok_and(|word| word == "write");
-    if write {
-        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-        std::fs::write(&path, text).unwrap();
-        return;
-    }
-    let golden = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(
-        golden == text,
-        "{}: wanted\n{golden}\ngot\n{text}",
-        path.display()
-    );
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_upload_shows_its_verdict_and_what_it_rests_on() {
     let (site, _store) = site().await;
@@ -495,7 +477,7 @@ async fn a_refused_upload_shows_its_verdict_and_what_it_rests_on() {
     })
     .await;
     let said = site.must(&["show", id(&ticket)]);
-    assert_golden("rejected", &plain(&cooling_last(&said)));
+    assert_golden("show", "rejected", &plain(&cooling_last(&said)));
 }
 
 /// The moment until which it counts is in the future, at a distance that differs.
@@ -552,7 +534,7 @@ async fn a_file_shows_its_life_and_its_events_with_what_the_receiver_said() {
     })
     .await;
     let said = site.must(&["show", id(&file)]);
-    assert_golden("committed", &plain(&said));
+    assert_golden("show", "committed", &plain(&said));
 
     let key = file["file"]["key"].as_str().unwrap();
     assert_eq!(
@@ -632,7 +614,7 @@ async fn an_owners_tickets_are_listed_and_an_unknown_id_is_an_error() {
         .await
         .unwrap();
     let said = site.must(&["show", "--owner", "7"]);
-    assert_golden("owner", &plain(&said));
+    assert_golden("show", "owner", &plain(&said));
     let json: Value =
         serde_json::from_str(&site.must(&["show", "--owner", "7", "--json"])).unwrap();
     assert_eq!(

@@ -53,7 +53,7 @@ pub async fn sign(
         return Err(refused(app, caller, id).await);
     }
     admit(&ticket, numbers, &arrived)?;
-    let ticket = sign::renewed(app, caller, ticket).await?;
+    let ticket = sign::renewed(app, ticket).await?;
     let upload_id = sign::upload_of(app, &ticket).await?;
     let ttl = ticket.url_life(app.db.now());
     let (ttl, now) = (ttl.ok_or_else(|| sign::too_late(&ticket))?, app.clock.now());

@@ -22,11 +22,10 @@ use super::{App, cancel, sign};
 use crate::domain::caller::Caller;
 use crate::domain::dialect::{Dialect, Sending};
 use crate::domain::key;
-use crate::domain::ledger;
 use crate::domain::name::{Ref, SlotName};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::MIN_PART_SIZE;
-use crate::domain::ticket::{State, Ticket};
+use crate::domain::ticket::Ticket;
 use crate::store::{Bucket, Part, StoreError};
 
 /// The size of the parts that are sent on, in bytes: the smallest S3 takes, since one of them
@@ -209,7 +208,7 @@ impl Relay {
 
     /// Keeps the ticket alive, and finds out whether somebody closed it meanwhile.
     async fn renew(&mut self) -> Result<(), Problem> {
-        self.ticket = renewed(&self.app, &self.ticket).await?;
+        self.ticket = sign::renewed(&self.app, self.ticket.clone()).await?;
         Ok(())
     }
 
@@ -275,25 +274,6 @@ fn filled(buffer: &mut BytesMut) -> (Bytes, impl FnOnce() -> BytesMut + use<>) {
         Err(_) => BytesMut::new(),
     };
     (bytes, room)
-}
-
-/// The ticket with its life renewed when that is due; a problem when it is closed.
-async fn renewed(app: &App, ticket: &Ticket) -> Result<Ticket, Problem> {
-    let id = ticket.id;
-    if !ticket.wants_renewal(app.db.now()) {
-        return Ok(ticket.clone());
-    }
-    app.db
-        .write(ticket.row(), move |books, now| {
-            ledger::touch(books, now, id)
-        })
-        .await?;
-    let ticket = app.db.ticket(id).await?.ok_or_else(Problem::not_found)?;
-    if ticket.state == State::Open {
-        Ok(ticket)
-    } else {
-        Err(ticket.closed_problem())
-    }
 }
 
 /// Completes a multipart upload of `size` bytes. When the answer is lost, the object tells.

@@ -103,19 +103,18 @@ pub async fn sign(
 ) -> Result<(Ticket, Transfer), Problem> {
     let ticket = open_ticket(app, caller, id).await?;
     let span = step!("sign", id);
-    let signed = sign_open(app, caller, ticket, numbers).instrument(span.clone());
+    let signed = sign_open(app, ticket, numbers).instrument(span.clone());
     traces::ended(&span, signed.await)
 }
 
 async fn sign_open(
     app: &App,
-    caller: &Caller,
     ticket: Ticket,
     numbers: &[u32],
 ) -> Result<(Ticket, Transfer), Problem> {
     let id = ticket.id;
     let parts = plan(&ticket, numbers)?;
-    let ticket = renewed(app, caller, ticket).await?;
+    let ticket = renewed(app, ticket).await?;
     let transfer = match (ticket.part_size, parts.is_empty()) {
         (None, _) | (_, true) => transfer(app, &ticket)?,
         (Some(part_size), false) => {
@@ -159,8 +158,9 @@ pub(super) async fn open_ticket(app: &App, caller: &Caller, id: Id) -> Result<Ti
     Ok(ticket)
 }
 
-/// The ticket with its deadline pushed, when it is time for that.
-pub(super) async fn renewed(app: &App, caller: &Caller, ticket: Ticket) -> Result<Ticket, Problem> {
+/// The ticket with its deadline pushed, when it is time for that; a problem when somebody
+/// closed it meanwhile.
+pub(super) async fn renewed(app: &App, ticket: Ticket) -> Result<Ticket, Problem> {
     if !ticket.wants_renewal(app.db.now()) {
         return Ok(ticket);
     }
@@ -171,7 +171,7 @@ pub(super) async fn renewed(app: &App, caller: &Caller, ticket: Ticket) -> Resul
             ledger::touch(books, now, id)
         })
         .await?;
-    let ticket = look::own_ticket(app, caller, id).await?;
+    let ticket = app.db.ticket(id).await?.ok_or_else(Problem::not_found)?;
     if open {
         Ok(ticket)
     } else {

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::super::complete::{Completed, complete};
 use super::super::lease::Lease;
 use super::super::{App, attempt, cancel, sign};
-use super::{Arrival, PART, WAIT, filled, make_room, mint, put_together, renewed};
+use super::{Arrival, PART, WAIT, filled, make_room, mint, put_together};
 use crate::db::TicketFilter;
 use crate::domain::caller::{Caller, Scope};
 use crate::domain::dialect::{Dialect, Sending};
@@ -250,7 +250,7 @@ impl Chunk {
             skip: 0,
             end: range.end,
         };
-        chunk.ticket = renewed(app, &chunk.ticket).await?;
+        chunk.ticket = sign::renewed(app, chunk.ticket.clone()).await?;
         chunk.held = held(app, &chunk.ticket).await?;
         chunk.offset = chunk.held.arrived();
         if range.first > chunk.offset {
@@ -313,7 +313,7 @@ impl Chunk {
     }
 
     async fn send_part(&mut self) -> Result<(), Problem> {
-        self.ticket = renewed(&self.app, &self.ticket).await?;
+        self.ticket = sign::renewed(&self.app, self.ticket.clone()).await?;
         let upload = match &self.upload {
             Some(upload) => upload.clone(),
             None => sign::upload_of(&self.app, &self.ticket).await?,
