@@ -25,6 +25,7 @@ use crate::process::fetch;
 use crate::random::Random;
 use crate::rules::{OWNERS, PARTS, SLOTS, declared, part_bytes, rule_of};
 use crate::script::{Content, Deed, Harm, Step, Way};
+use crate::watcher::TicketSeen;
 use crate::world::{Died, World};
 
 /// What is answered when a service was away. It says nothing about the effect.
@@ -189,8 +190,10 @@ impl Actor {
             denied: denies(&hits),
         };
         // What follows a death may still be the dead one's doing, and what a cut-off client
-        // or a notification began may end any time.
-        self.unsettled = waiting || cut_off || did.iter().any(still_working);
+        // or a notification began may end any time: a lease says so, however slow the machine.
+        let held = |ticket: &TicketSeen| ticket.lease_until > sight.now;
+        let held = seen.tickets.values().any(held);
+        self.unsettled = waiting || cut_off || held || did.iter().any(still_working);
         // On a machine that is too slow a call may run out of time with nothing wrong; many
         // of those would be.
         let late = sight.clear && did.iter().any(unanswered);

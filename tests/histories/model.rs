@@ -356,7 +356,8 @@ impl Model {
             return Ok(());
         }
         wrong(format!(
-            "{id} in {} went from {} to {} with {contents:?}{} in staging",
+            "{id} in {} went from {} to {} with {contents:?}{} in staging, {sight:?}\n  \
+             from {before:?}\n  to {after:?}",
             after.slot,
             before.state,
             after.state,

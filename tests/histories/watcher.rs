@@ -25,6 +25,8 @@ pub struct TicketSeen {
     pub expires_at: i64,
     pub created_at: i64,
     pub closed_at: i64,
+    /// Until when an attempt holds it; 0: none does.
+    pub lease_until: i64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -82,22 +84,23 @@ type Row = (
     i64,
     i64,
     i64,
+    i64,
 );
 
 /// One statement, one moment.
 const SEEN: &str = "
  SELECT 'ticket' AS kind, id, slot, owner, coalesce(ref, ''), state,
-        epoch, size, expires_at, created_at, coalesce(closed_at, 0)
+        epoch, size, expires_at, created_at, coalesce(closed_at, 0), coalesce(lease_until, 0)
    FROM tickets WHERE tenant = $1
  UNION ALL
  SELECT 'file', id, slot, owner, coalesce(ref, ''), coalesce(end_reason, '') || '|' || key,
-        size, committed_at, CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, 0, 0
+        size, committed_at, CASE WHEN claimed_at IS NULL THEN 0 ELSE 1 END, 0, 0, 0
    FROM files WHERE id IN (SELECT id FROM tickets WHERE tenant = $1)
  UNION ALL
- SELECT 'event', subject, kind, '', '', '', seq, 0, 0, 0, 0
+ SELECT 'event', subject, kind, '', '', '', seq, 0, 0, 0, 0, 0
    FROM events WHERE subject IN (SELECT id FROM tickets WHERE tenant = $1)
  UNION ALL
- SELECT 'usage', NULL, account, '', '', '', open, files, reserved, stored, 0
+ SELECT 'usage', NULL, account, '', '', '', open, files, reserved, stored, 0, 0
    FROM usage WHERE account >= $2 AND account < $3";
 
 impl Watch {
@@ -204,7 +207,7 @@ impl Watch {
 }
 
 fn take(seen: &mut Seen, row: Row) {
-    let (kind, id, first, second, third, fourth, n0, n1, n2, n3, n4) = row;
+    let (kind, id, first, second, third, fourth, n0, n1, n2, n3, n4, n5) = row;
     match (kind.as_str(), id) {
         ("ticket", Some(id)) => {
             let ticket = TicketSeen {
@@ -217,6 +220,7 @@ fn take(seen: &mut Seen, row: Row) {
                 expires_at: n2,
                 created_at: n3,
                 closed_at: n4,
+                lease_until: n5,
             };
             seen.tickets.insert(id, ticket);
         }
