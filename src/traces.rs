@@ -3,8 +3,12 @@
 //!
 //! A ticket's trace id is its id, 128 bits both. So what happens to one ticket in different
 //! requests, on different replicas and in the worker is one trace without anything stored, and
-//! whoever has a ticket's id can look its trace up. A request has a trace of its own (or its
-//! caller's, by `traceparent`), and a ticket's spans link to it.
+//! whoever has a ticket's id can look its trace up. A request has a trace of its own, and a
+//! ticket's spans link to it.
+//!
+//! Who calls is most often a stranger's browser, so that `traceparent` is no more than a link:
+//! it decides neither what is traced nor into which trace it goes. An operator whose callers
+//! are all known says so by a `parentbased_` sampler.
 
 #[cfg(feature = "otlp")]
 mod otlp;

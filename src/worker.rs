@@ -169,6 +169,8 @@ struct Circuit {
 
 impl Circuit {
     fn new() -> Self {
+        // One that was open when the worker broke off is not this one.
+        metrics().circuit(false);
         Self {
             closed: watch::Sender::new(true),
         }
@@ -283,6 +285,18 @@ mod tests {
         assert_eq!(Pass::Look.pause(&did(false), pause), POLL);
         assert_eq!(Pass::WalkStaging.pause(&did(true), pause), BETWEEN_PAGES);
         assert_eq!(Pass::WalkStaging.pause(&did(false), pause), WALK);
+    }
+
+    #[test]
+    fn a_worker_that_begins_again_has_not_found_the_store_away() {
+        let is_open = |open: &str| {
+            let line = format!("putgate_store_circuit_open {open}\n");
+            metrics().text().unwrap().contains(&line)
+        };
+        Circuit::new().note(&Problem::new(Code::StorageUnavailable, "away"));
+        assert!(is_open("1"));
+        drop(Circuit::new());
+        assert!(is_open("0"));
     }
 
     #[test]

@@ -315,6 +315,126 @@ async fn what_takes_a_restart_is_named_and_stays_as_it_was() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn the_keys_of_another_store_wait_for_the_restart_that_moves_there() {
+    let (site, _store) = site().await;
+    let (other, _elsewhere) = self::site().await;
+    let server = site.serve();
+    let token = site.token("7");
+    upload(&server.url, &token, 1).await.unwrap();
+    let of = |site: &Site| {
+        let text = std::fs::read_to_string(site.config()).unwrap();
+        let line = text.lines().find(|line| line.starts_with("endpoint = "));
+        line.unwrap().to_owned()
+    };
+    let (here, there) = (of(&site), of(&other));
+    let moved = |text: String| {
+        text.replace(&here, &there)
+            .replace("\"server\"", "\"server2\"")
+            .replace("\"upload\"", "\"upload2\"")
+            .replace("-secret\"", "2-secret\"")
+    };
+    let more = format!("{SLOTS}\n[slots.extra]\nmax_file_size = \"1MB\"\n");
+    site.write_with(&more, &moved);
+    server.signal("HUP");
+    server.wait_for_log("storage.endpoint");
+    server.wait_for_log("the storage keys stay as they were until then");
+    until("the new slot is there", async || {
+        let slot = server.call("GET", "/v1/slots/extra", &token, None).await;
+        slot.status == 200
+    })
+    .await;
+    let done = upload(&server.url, &token, 2).await.unwrap();
+    let bytes = process::fetch(
+        "GET",
+        done["file"]["url"].as_str().unwrap(),
+        &[].into(),
+        b"",
+    )
+    .await;
+    assert_eq!(bytes.unwrap().bytes, png(2));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_secrets_of_another_receiver_wait_for_the_restart_that_turns_to_it() {
+    let (one, two) = ("the first secret of events", "the second secret of events");
+    let receiver = Arc::<Receiver>::default();
+    one.clone_into(&mut receiver.accepts.lock().unwrap());
+    let router = Router::new().route("/hook", post(receive));
+    let url = listen(router.with_state(Arc::clone(&receiver))).await;
+    let (site, _store) = site().await;
+    secret(&site, "one.secret", one);
+    secret(&site, "two.secret", two);
+    site.write_with(SLOTS, &|text| with_hook(&text, &url, "\"one.secret\""));
+    let server = site.serve();
+    let elsewhere = url.replace("/hook", "/another");
+    site.write_with(SLOTS, &|text| {
+        with_hook(&text, &elsewhere, "\"two.secret\"")
+    });
+    server.signal("HUP");
+    server.wait_for_log("webhook.url");
+    server.wait_for_log("the webhook's secrets stay as they were until then");
+    let token = site.token("7");
+    upload(&server.url, &token, 1).await.unwrap();
+    until("its event is taken", async || {
+        receiver.taken.load(Ordering::SeqCst) > 0
+    })
+    .await;
+    assert_eq!(*receiver.refused.lock().unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slot_that_a_hangup_adds_is_counted_from_zero() {
+    let (site, _store) = site().await;
+    let apart = |text: String| {
+        text.replacen(
+            "[server]\n",
+            "[server]\nadmin_listen = \"127.0.0.1:0\"\n",
+            1,
+        )
+    };
+    site.write_with(SLOTS, &apart);
+    let server = site.serve();
+    let admin = format!("http://{}", server.address("answering apart"));
+    let more = format!("{SLOTS}\n[slots.extra]\nmax_file_size = \"1MB\"\n");
+    site.write_with(&more, &apart);
+    server.signal("HUP");
+    until("the new slot has a series", async || {
+        let numbers = process::call(&admin, "GET", "/metrics", "", None).await;
+        let text = String::from_utf8(numbers.unwrap().bytes).unwrap();
+        ["tickets_minted", "files_committed", "committed_bytes"]
+            .iter()
+            .all(|name| text.contains(&format!("putgate_{name}_total{{slot=\"extra\"}} 0\n")))
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hangup_while_it_starts_ends_nothing_and_is_heard() {
+    let (site, _store) = site().await;
+    // Somebody whose published keys do not come as long as this holds the connection.
+    let keys = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/keys", keys.local_addr().unwrap());
+    let with_keys =
+        |text: String| text.replace("[auth]\n", &format!("[auth]\njwks_url = \"{url}\"\n"));
+    site.write_with(SLOTS, &with_keys);
+    site.must(&["setup"]);
+    let server = Server::begin_in(&[], &site.config());
+    let (asked, _) = keys.accept().await.unwrap();
+    let more = format!("{SLOTS}\n[slots.extra]\nmax_file_size = \"1MB\"\n");
+    site.write_with(&more, &with_keys);
+    server.signal("HUP");
+    drop((asked, keys));
+    let server = server.ready();
+    server.wait_for_log("the slots were read anew");
+    let token = site.token("7");
+    until("the new slot is there", async || {
+        let slot = server.call("GET", "/v1/slots/extra", &token, None).await;
+        slot.status == 200
+    })
+    .await;
+}
+
 // ---- no room, no right to write -------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread")]

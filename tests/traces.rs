@@ -270,13 +270,12 @@ async fn one_trace_leads_from_mint_to_commit_through_two_processes_and_tells_no_
     }
     assert_eq!(of_ticket["attempt"].attributes["outcome"], "closed");
     assert_eq!(of_ticket["judge"].attributes["outcome"], "accepted");
-    assert_eq!(of_ticket["mint"].links, [CALLER]);
-
     let request = |name: &str| spans.iter().find(|span| span.name == name).unwrap();
     let minting = request("POST /v1/tickets");
+    assert_eq!(of_ticket["mint"].links, [minting.trace.as_str()]);
     assert_eq!(
-        (minting.trace.as_str(), minting.parent.as_str()),
-        (CALLER, "b7ad6b7169203331")
+        (minting.parent.as_str(), &minting.links[..]),
+        ("", &[CALLER.to_owned()][..])
     );
     assert_eq!((minting.kind, minting.service.as_str()), (2, "putgate"));
     assert_eq!(minting.attributes["http.response.status_code"], "201");
@@ -319,6 +318,106 @@ async fn one_trace_leads_from_mint_to_commit_through_two_processes_and_tells_no_
     for log in [first.log(), second.log()] {
         assert!(!log.contains("putgate::steps") && !log.contains("judge again"));
     }
+}
+
+/// A traceparent: of this trace, recorded or not.
+fn traceparent(trace: &str, flags: &str) -> String {
+    format!("00-{trace}-b7ad6b7169203331-{flags}")
+}
+
+/// A call with a traceparent.
+async fn call_from(server: &Server, path: &str, token: &str, parent: &str) -> process::Reply {
+    let headers = [
+        ("authorization", format!("Bearer {token}")),
+        ("content-type", "application/json".to_owned()),
+        ("traceparent", parent.to_owned()),
+    ];
+    let headers = headers.map(|(name, value)| (name.to_owned(), value)).into();
+    let url = format!("{}{path}", server.url);
+    let reply = process::fetch("POST", &url, &headers, b"{}").await;
+    reply.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stranger_decides_neither_what_is_traced_nor_into_which_trace_it_goes() {
+    let collector = Collector::start().await;
+    let (_store, site) = site().await;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str());
+    let token = site.token("somebody-7");
+
+    // Who never samples is not made to by a flag.
+    let server = traced(&site, &[endpoint, ("OTEL_TRACES_SAMPLER", "always_off")]);
+    let ticket = mint(&server.url, &token, "photos", "a.png", 9)
+        .await
+        .unwrap();
+    let id = ticket["id"].as_str().unwrap();
+    let trace = id.replace('-', "");
+    let sign = format!("/v1/tickets/{id}/sign");
+    for trace in ["0af7651916cd43dd8448eb211c80319c", &trace] {
+        let signed = call_from(&server, &sign, &token, &traceparent(trace, "01")).await;
+        assert_eq!(signed.status, 200, "{signed:?}");
+    }
+    end(&server);
+    assert!(collector.bodies().is_empty(), "{:#?}", collector.spans());
+
+    // Who always does is not kept from it, nor from the ticket's own trace.
+    let server = traced(&site, &[endpoint]);
+    let signed = call_from(&server, &sign, &token, &traceparent(&trace, "00")).await;
+    assert_eq!(signed.status, 200, "{signed:?}");
+    end(&server);
+    let spans = collector.spans();
+    let of_ticket: Vec<&Span> = spans.iter().filter(|span| span.trace == trace).collect();
+    let [step] = of_ticket[..] else {
+        panic!("{spans:#?}");
+    };
+    assert_eq!(
+        (step.name.as_str(), step.parent.as_str()),
+        ("sign", &trace[16..])
+    );
+    let request = spans.iter().find(|span| span.name.starts_with("POST "));
+    let request = request.unwrap();
+    assert_eq!(step.links, [request.trace.as_str()]);
+    assert_eq!(request.links, [trace]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_operator_whose_callers_are_known_has_them_obeyed() {
+    const CALLER: &str = "0af7651916cd43dd8448eb211c80319c";
+    let collector = Collector::start().await;
+    let (_store, site) = site().await;
+    let endpoint = ("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url.as_str());
+    let token = site.token("somebody-7");
+    let sampler = ("OTEL_TRACES_SAMPLER", "parentbased_always_on");
+    let server = traced(&site, &[endpoint, sampler]);
+    let ticket = mint(&server.url, &token, "photos", "a.png", 9)
+        .await
+        .unwrap();
+    let sign = format!("/v1/tickets/{}/sign", ticket["id"].as_str().unwrap());
+    for flags in ["00", "01"] {
+        let signed = call_from(&server, &sign, &token, &traceparent(CALLER, flags)).await;
+        assert_eq!(signed.status, 200, "{signed:?}");
+    }
+    end(&server);
+    let spans = collector.spans();
+    let signing: Vec<&Span> = spans
+        .iter()
+        .filter(|span| span.name == "POST /v1/tickets/{id}/sign")
+        .collect();
+    let [request] = signing[..] else {
+        panic!("the one that its caller traces: {spans:#?}");
+    };
+    assert_eq!(
+        (request.trace.as_str(), request.parent.as_str()),
+        (CALLER, "b7ad6b7169203331")
+    );
+    let trace = ticket["id"].as_str().unwrap().replace('-', "");
+    let steps = spans.iter().filter(|span| span.trace == trace);
+    let names: Vec<&str> = steps.map(|span| span.name.as_str()).collect();
+    assert_eq!(
+        names,
+        ["mint", "sign", "sign"],
+        "the ticket's trace is its own"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -157,12 +157,8 @@ pub fn run(cli: Cli) -> ExitCode {
                 "--config: `dev` has a configuration of its own and reads no file",
             )),
         },
-        Command::Serve { no_worker } => {
-            load(path).and_then(|config| start(serve::run(config, cli.config.clone(), no_worker)))
-        }
-        Command::Worker => {
-            load(path).and_then(|config| start(serve::work(config, cli.config.clone())))
-        }
+        Command::Serve { no_worker } => start(serve::run(cli.config.clone(), no_worker)),
+        Command::Worker => start(serve::work(cli.config.clone())),
         Command::Setup(args) => setup::run(&args, path),
         Command::Check { docs: true } => {
             print(&config::reference());
@@ -351,10 +347,15 @@ fn keys(config: &Config) -> (Key, Option<Key>) {
     (server, upload)
 }
 
-fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
+/// A zero for each number of each slot.
+fn know_slots(config: &Config) {
     for slot in config.slots.keys() {
         metrics().know_slot(slot.as_str());
     }
+}
+
+fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
+    know_slots(config);
     App::new(
         db,
         store,

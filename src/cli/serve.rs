@@ -15,18 +15,20 @@ use putgate::http::server::{self, Limits};
 use putgate::http::{Router, Shared, Site, notifications, ops, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Done, Failure, keys, open, start_logging};
+use super::{Done, Failure, keys, know_slots, load, open, start_logging};
 
 /// How long the worker may take to finish its pass at the end.
 const LAST_PASS: Duration = Duration::from_secs(3);
 /// A worker that panics at every pass must not fill the log.
 const AFTER_A_PANIC: Duration = Duration::from_secs(5);
 
-pub(super) async fn run(config: Config, path: Option<PathBuf>, no_worker: bool) -> Done {
+pub(super) async fn run(path: Option<PathBuf>, no_worker: bool) -> Done {
+    let hangups = hangups()?;
+    let config = load(path.as_deref())?;
     start_logging(&config)?;
     let app = open(&config).await?;
     if matches!(config.storage.upload_key, UploadKey::Same) {
@@ -41,7 +43,7 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>, no_worker: bool) 
         router(&config, &app, &verifier),
         &ShellSettings::for_origins(&config.server.allowed_origins),
     );
-    reload_on_hangup(&app, &config, path, Some(&verifier))?;
+    reload_on_hangup(hangups, &app, &config, path, Some(&verifier));
     answer_apart(&config, &app).await?;
     let works = config.server.worker && !no_worker;
     serve(app, listener, router, works, |address| {
@@ -51,7 +53,9 @@ pub(super) async fn run(config: Config, path: Option<PathBuf>, no_worker: bool) 
 }
 
 /// The background work alone.
-pub(super) async fn work(config: Config, path: Option<PathBuf>) -> Done {
+pub(super) async fn work(path: Option<PathBuf>) -> Done {
+    let hangups = hangups()?;
+    let config = load(path.as_deref())?;
     start_logging(&config)?;
     let app = open(&config).await.map_err(|failure| Failure {
         message: match config.database.url {
@@ -64,7 +68,7 @@ pub(super) async fn work(config: Config, path: Option<PathBuf>) -> Done {
         ..failure
     })?;
     let stopping = count_stops()?;
-    reload_on_hangup(&app, &config, path, None)?;
+    reload_on_hangup(hangups, &app, &config, path, None);
     answer_apart(&config, &app).await?;
     let worker = tokio::spawn(keep_working(Arc::clone(&app)));
     tracing::info!("working");
@@ -169,59 +173,79 @@ async fn keep_keys(app: &Arc<App>, verifier: &Arc<Verifier>) {
     });
 }
 
+/// Before the configuration is read: without a handler SIGHUP would end the process, and a
+/// change made while it starts would be missed. One that comes early waits to be heard.
+fn hangups() -> Result<Signal, Failure> {
+    signal(SignalKind::hangup()).map_err(Failure::broken)
+}
+
 /// SIGHUP reads slots, keys and secrets anew; an invalid file changes nothing.
 fn reload_on_hangup(
+    mut hangups: Signal,
     app: &Arc<App>,
     config: &Config,
     path: Option<PathBuf>,
     verifier: Option<&Arc<Verifier>>,
-) -> Done {
-    let mut hangups = signal(SignalKind::hangup()).map_err(Failure::broken)?;
+) {
     let (app, verifier) = (Arc::downgrade(app), verifier.map(Arc::clone));
     let running = config.settings.clone();
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             let Some(app) = app.upgrade() else { return };
-            match reload(&app, path.as_deref(), verifier.as_deref()) {
-                Ok(config) => {
-                    let restart = takes_a_restart(&running, &config.settings);
-                    if !restart.is_empty() {
-                        let settings = restart.join(", ");
-                        tracing::warn!(%settings, "these take a restart and stay as they were");
-                    }
-                }
-                Err(why) => {
-                    tracing::error!(%why, "the slots stay as they were, and so do keys and secrets");
-                }
+            if let Err(why) = reload(&app, path.as_deref(), verifier.as_deref(), &running) {
+                tracing::error!(%why, "the slots stay as they were, and so do keys and secrets");
             }
         }
     });
-    Ok(())
 }
 
 /// Puts a new configuration into force, as far as that goes without a restart.
-fn reload(app: &App, path: Option<&Path>, verifier: Option<&Verifier>) -> Result<Config, String> {
+fn reload(
+    app: &App,
+    path: Option<&Path>,
+    verifier: Option<&Verifier>,
+    running: &[Setting],
+) -> Result<(), String> {
     let config = Config::load(path, &config::environment()).map_err(|e| e.to_string())?;
     if let Some(verifier) = verifier {
         verifier.renew(believed(&config), config.auth.jwks_url.as_deref())?;
-    }
-    let (server, upload) = keys(&config);
-    match app.store.renew(&server, upload.as_ref()) {
-        Ok(true) => {}
-        Ok(false) => tracing::warn!("another kind of storage key takes a restart"),
-        Err(error) => tracing::error!(%error, "the storage keys stay as they were"),
-    }
-    match (app.receiver.get(), &config.webhook) {
-        (Some(receiver), Some(webhook)) => receiver.sign_with(webhook.secrets.clone()),
-        (None, None) => {}
-        _ => tracing::warn!("a [webhook] that came or went takes a restart"),
     }
     tracing::info!(
         slots = config.slots.len(),
         "the slots were read anew, and keys and secrets"
     );
-    app.slots.store(Arc::new(config.slots.clone()));
-    Ok(config)
+    let restart = takes_a_restart(running, &config.settings);
+    if !restart.is_empty() {
+        let settings = restart.join(", ");
+        tracing::warn!(%settings, "these take a restart and stay as they were");
+    }
+    // The keys of another store open nothing in this one, and its secrets are another
+    // receiver's: they wait for the restart that goes there.
+    let waits = |section: &str| restart.iter().any(|name| name.starts_with(section));
+    if waits("storage.") {
+        tracing::warn!("the storage keys stay as they were until then, for the store in use");
+    } else {
+        renew_storage_keys(app, &config);
+    }
+    if waits("webhook.") {
+        tracing::warn!("the webhook's secrets stay as they were until then");
+    } else if let (Some(receiver), Some(webhook)) = (app.receiver.get(), &config.webhook) {
+        receiver.sign_with(webhook.secrets.clone());
+    }
+    know_slots(&config);
+    app.slots.store(Arc::new(config.slots));
+    Ok(())
+}
+
+fn renew_storage_keys(app: &App, config: &Config) {
+    let (server, upload) = keys(config);
+    match app.store.renew(&server, upload.as_ref()) {
+        Ok(true) => {}
+        Ok(false) => tracing::warn!(
+            "another kind of storage key takes a restart; both keys stay as they were"
+        ),
+        Err(error) => tracing::error!(%error, "the storage keys stay as they were"),
+    }
 }
 
 /// Whether a setting is put into force by a signal.

@@ -8,13 +8,13 @@
 
 pub mod gathered;
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use serde_json::{Map, Value};
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::complete::{Completed, complete};
 use super::mint::{self, Wish};
@@ -22,7 +22,7 @@ use super::{App, cancel, sign};
 use crate::domain::caller::Caller;
 use crate::domain::dialect::{Dialect, Sending};
 use crate::domain::key;
-use crate::domain::name::{Ref, SlotName};
+use crate::domain::name::{Owner, Ref, SlotName, Tenant};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::slot::MIN_PART_SIZE;
 use crate::domain::ticket::Ticket;
@@ -35,21 +35,33 @@ const PART: u64 = MIN_PART_SIZE;
 const SMALL: usize = 512 * 1024;
 /// How long a commit is waited for, in seconds.
 const WAIT: u32 = 60;
+/// How many requests are relayed at once, each with at most a part of 5 MiB in memory.
+const AT_ONCE: usize = 16;
+/// How many of them one owner may hold: as many as a browser has connections to one host
+/// (HTTP/1.1), so that a page may send all its files at once, and not so many that a slow or
+/// hostile one keeps everybody else out.
+const EACH: usize = 6;
 
 /// How much is relayed, and for how slow a client.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// Files on their way at once; each holds at most a part of 5 MiB.
+    /// Requests at once.
     pub at_once: usize,
+    /// Of these, one owner's.
+    pub each: usize,
     /// How long a client may send nothing.
     pub patience: Duration,
+    /// How long a client may be waited for until its pace is looked at.
+    pub minute: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            at_once: 16,
+            at_once: AT_ONCE,
+            each: EACH,
             patience: Duration::from_secs(30),
+            minute: Duration::from_mins(1),
         }
     }
 }
@@ -57,27 +69,64 @@ impl Default for Limits {
 /// The places of all relays of a process.
 #[derive(Debug)]
 pub struct Relays {
-    places: Arc<Semaphore>,
-    /// See [`Limits::patience`].
-    pub patience: Duration,
+    taken: Arc<Mutex<Taken>>,
+    /// As they were given.
+    pub limits: Limits,
+}
+
+/// How many places each owner holds; who holds none is not listed.
+type Taken = HashMap<(Tenant, Owner), usize>;
+
+fn lock(taken: &Mutex<Taken>) -> MutexGuard<'_, Taken> {
+    taken.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Relays {
     /// As many places as the limits say.
     pub fn new(limits: Limits) -> Self {
         Self {
-            places: Arc::new(Semaphore::new(limits.at_once)),
-            patience: limits.patience,
+            taken: Arc::default(),
+            limits,
         }
     }
 
     /// A place for one request. Who finds none is told to come back: waiting here would hold
     /// a connection full of bytes.
-    pub fn enter(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.places).try_acquire_owned().map_err(|_| {
-            let detail = "as many uploads as this server takes at once are on their way";
-            Problem::new(Code::Busy, detail).with("retry_after", 5)
-        })
+    pub fn enter(&self, caller: &Caller) -> Result<Place, Problem> {
+        let holder = (caller.tenant.clone(), caller.owner.clone());
+        let Limits { at_once, each, .. } = self.limits;
+        let mut taken = lock(&self.taken);
+        let detail = if taken.values().sum::<usize>() >= at_once {
+            "as many uploads as this server takes at once are on their way".to_owned()
+        } else if taken.get(&holder).is_some_and(|own| *own >= each) {
+            format!("{each} uploads of the same owner are on their way, which is all at once")
+        } else {
+            *taken.entry(holder.clone()).or_default() += 1;
+            return Ok(Place {
+                taken: Arc::clone(&self.taken),
+                holder,
+            });
+        };
+        Err(Problem::new(Code::Busy, detail).with("retry_after", 5))
+    }
+}
+
+/// A request's place among the relays, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    taken: Arc<Mutex<Taken>>,
+    holder: (Tenant, Owner),
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut taken = lock(&self.taken);
+        if let Some(own) = taken.get_mut(&self.holder) {
+            *own -= 1;
+            if *own == 0 {
+                taken.remove(&self.holder);
+            }
+        }
     }
 }
 

@@ -57,16 +57,31 @@ pub(super) struct Opened {
     pub(super) is_static: bool,
 }
 
+/// What a new configuration does to keys in use.
+#[derive(Debug)]
+pub(super) enum Renewal {
+    /// Another pair takes their place.
+    Exchange(KeyPair),
+    /// They stay, and are kept fresh as before.
+    Stay,
+    /// It takes a restart.
+    Restart,
+}
+
 impl Opened {
-    /// Goes on with what a new configuration says; false when that takes a restart.
-    pub(super) fn renew(&self, key: &Key) -> Result<bool, StoreError> {
+    /// What a new configuration's key would do; it does nothing yet.
+    pub(super) fn renewal(&self, key: &Key) -> Result<Renewal, StoreError> {
         match key {
-            Key::Static { .. } if self.is_static => {
-                self.keys.exchange(static_pair(key)?);
-                Ok(true)
-            }
-            Key::AwsChain => Ok(!self.is_static),
-            Key::Static { .. } => Ok(false),
+            Key::Static { .. } if self.is_static => Ok(Renewal::Exchange(static_pair(key)?)),
+            Key::AwsChain if !self.is_static => Ok(Renewal::Stay),
+            Key::Static { .. } | Key::AwsChain => Ok(Renewal::Restart),
+        }
+    }
+
+    /// Puts a new pair into use, if there is one.
+    pub(super) fn renew(&self, renewal: Renewal) {
+        if let Renewal::Exchange(pair) = renewal {
+            self.keys.exchange(pair);
         }
     }
 }

@@ -38,6 +38,7 @@ use aws_smithy_http_client::tls;
 
 use crate::domain::secret::Secret;
 use crate::domain::time::{Seconds, Timestamp};
+use keys::Renewal;
 use sign::{DownloadSigner, Endpoint, UploadSigner};
 
 pub use error::StoreError;
@@ -258,14 +259,23 @@ impl Store {
     }
 
     /// Goes on with the keys of a new configuration, for its own calls and for the next URL it
-    /// signs; false when it takes a restart to go from one kind of key to another.
+    /// signs: with both or, on an error too, with none. False when it takes a restart to go
+    /// from one kind of key to another.
     pub fn renew(&self, server: &Key, upload: Option<&Key>) -> Result<bool, StoreError> {
+        let server = self.0.server.renewal(server)?;
         let upload = match (&self.0.upload, upload) {
-            (Some(opened), Some(key)) => opened.renew(key)?,
-            (None, None) => true,
-            _ => false,
+            (Some(opened), Some(key)) => opened.renewal(key)?,
+            (None, None) => Renewal::Stay,
+            _ => Renewal::Restart,
         };
-        Ok(self.0.server.renew(server)? && upload)
+        if matches!(server, Renewal::Restart) || matches!(upload, Renewal::Restart) {
+            return Ok(false);
+        }
+        self.0.server.renew(server);
+        if let Some(opened) = &self.0.upload {
+            opened.renew(upload);
+        }
+        Ok(true)
     }
 
     /// Signs one PUT of exactly `size` bytes to staging, and with `sha256` (base64 of 32 bytes)
@@ -365,11 +375,14 @@ fn quoted(etag: &str) -> String {
 mod tests {
     use super::*;
 
-    fn settings(endpoint: &str) -> Settings {
-        let key = |access: &str, secret: &str| Key::Static {
+    fn key(access: &str, secret: &str) -> Key {
+        Key::Static {
             access_key: access.into(),
             secret_key: Secret::new(secret),
-        };
+        }
+    }
+
+    fn settings(endpoint: &str) -> Settings {
         Settings {
             endpoint: Some(endpoint.into()),
             public_endpoint: Some("https://uploads.example".into()),
@@ -406,6 +419,36 @@ mod tests {
         let url = get.url.expose();
         assert!(url.starts_with("https://files.example/files/k?"), "{url}");
         assert!(url.contains("X-Amz-Credential=SERVERKEY%2F"), "{url}");
+    }
+
+    #[tokio::test]
+    async fn both_keys_are_exchanged_or_none() {
+        let store = Store::connect(settings("http://store:9000")).await.unwrap();
+        let signed_by = || {
+            let put = store.presign_put("k", 1, None, Seconds(60), NOW).unwrap();
+            let get = store.presign_get("k", "inline", "image/png", Seconds(60), NOW);
+            [put, get.unwrap()].map(|signed| {
+                let (_, credential) = signed.url.expose().split_once("X-Amz-Credential=").unwrap();
+                credential.split_once("%2F").unwrap().0.to_owned()
+            })
+        };
+        let unreadable = || Key::Static {
+            access_key: "X".into(),
+            secret_key: Secret::new([0xff]),
+        };
+        let (server, upload) = (|| key("SERVER2", "s2"), || Some(key("UPLOAD2", "u2")));
+        let old = ["UPLOADKEY", "SERVERKEY"];
+        for (server, upload, renewed, signers) in [
+            (unreadable(), upload(), None, old),
+            (server(), Some(unreadable()), None, old),
+            (Key::AwsChain, upload(), Some(false), old),
+            (server(), Some(Key::AwsChain), Some(false), old),
+            (server(), None, Some(false), old),
+            (server(), upload(), Some(true), ["UPLOAD2", "SERVER2"]),
+        ] {
+            let said = store.renew(&server, upload.as_ref()).ok();
+            assert_eq!((said, signed_by()), (renewed, signers.map(str::to_owned)));
+        }
     }
 
     /// A port that nobody listens on.

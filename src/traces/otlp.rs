@@ -61,6 +61,8 @@ struct Tracing {
     provider: SdkTracerProvider,
     /// How many of all tickets are traced, 0 to 1.
     share: f64,
+    /// Whether a request goes into its caller's trace, and is traced if that is.
+    obeys: bool,
 }
 
 /// The layer that hears spans, when the variables ask for it. Within the runtime that is to
@@ -74,9 +76,10 @@ pub fn layer(environment: &BTreeMap<String, String>) -> Result<Option<Sink>, Str
         .with_http_client(Sender::new(patience(environment))?)
         .build()
         .map_err(|why| format!("OTEL_EXPORTER_OTLP_*: {why}"))?;
-    let share = share(environment);
+    let (share, obeys) = (share(environment), obeys(environment));
     let provider = SdkTracerProvider::builder()
         .with_resource(resource(environment))
+        // Parents are only what this room makes them.
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(
             share,
         ))))
@@ -96,7 +99,11 @@ pub fn layer(environment: &BTreeMap<String, String>) -> Result<Option<Sink>, Str
         .with_filter(spans.with_max_level_hint(LevelFilter::INFO))
         .boxed();
     TRACING
-        .set(Tracing { provider, share })
+        .set(Tracing {
+            provider,
+            share,
+            obeys,
+        })
         .map_err(|_| "traces have started already".to_owned())?;
     Ok(Some(layer))
 }
@@ -128,20 +135,24 @@ pub fn about(span: Span, ticket: Uuid) -> Span {
     span
 }
 
-/// Puts a new request's span into its caller's trace, and says what it is.
+/// Links a new request's span to its caller's, or puts it into that one's trace where callers
+/// are obeyed, and says what it is.
 pub fn requested(span: &Span, headers: &HeaderMap, method: &Method, route: impl Fn() -> String) {
-    if TRACING.get().is_none() {
+    let Some(tracing) = TRACING.get() else {
         return;
-    }
+    };
     let route = route();
+    let caller = caller(headers);
     let parent = if PROBES.contains(&route.as_str()) {
         Some(nobody())
     } else {
-        caller(headers)
+        caller.clone().filter(|_| tracing.obeys)
     };
     if let Some(parent) = parent {
         // It fails for spans that nobody hears.
         let _ = span.set_parent(Context::new().with_remote_span_context(parent));
+    } else if let Some(caller) = caller {
+        span.add_link(caller);
     }
     span.set_attribute(METHOD, known(method));
     span.set_attribute(ROUTE, route);
@@ -223,8 +234,14 @@ fn known(method: &Method) -> &'static str {
     }
 }
 
-/// The share of traces that `OTEL_TRACES_SAMPLER` asks for; a caller's decision counts for its
-/// requests, as in the `parentbased` ones.
+/// Whether the operator trusts every caller with what is traced. Unset is none of them here,
+/// unlike elsewhere: this is a service for browsers.
+fn obeys(environment: &BTreeMap<String, String>) -> bool {
+    let sampler = environment.get("OTEL_TRACES_SAMPLER");
+    sampler.is_some_and(|sampler| sampler.trim().starts_with("parentbased_"))
+}
+
+/// The share of traces that `OTEL_TRACES_SAMPLER` asks for.
 fn share(environment: &BTreeMap<String, String>) -> f64 {
     let value = |name| environment.get(name).map(|value| value.trim());
     match value("OTEL_TRACES_SAMPLER") {
@@ -410,13 +427,15 @@ mod tests {
     }
 
     #[test]
-    fn the_samplers_variables_say_how_many_are_traced() {
-        for (sampler, arg, expected) in [
-            (None, None, 1.0),
-            (Some("always_off"), None, 0.0),
-            (Some("parentbased_traceidratio"), Some("0.25"), 0.25),
-            (Some("traceidratio"), Some("7"), 1.0),
-            (Some("parentbased_always_on"), Some("0.25"), 1.0),
+    fn the_samplers_variables_say_how_many_are_traced_and_whether_callers_are_obeyed() {
+        for (sampler, arg, expected, obeying) in [
+            (None, None, 1.0, false),
+            (Some("always_on"), None, 1.0, false),
+            (Some("always_off"), None, 0.0, false),
+            (Some("parentbased_always_off"), None, 0.0, true),
+            (Some("parentbased_traceidratio"), Some("0.25"), 0.25, true),
+            (Some("traceidratio"), Some("7"), 1.0, false),
+            (Some(" parentbased_always_on"), Some("0.25"), 1.0, true),
         ] {
             let pairs = [
                 ("OTEL_TRACES_SAMPLER", sampler),
@@ -430,6 +449,7 @@ mod tests {
                 (share(&environment) - expected).abs() < 1e-9,
                 "{sampler:?} {arg:?}"
             );
+            assert_eq!(obeys(&environment), obeying, "{sampler:?}");
         }
     }
 }

@@ -229,17 +229,33 @@ impl Server {
     /// The same with these variables.
     #[track_caller]
     pub fn serve_in(env: &[(&str, &str)], config: &Path) -> Self {
+        Self::begin_in(env, config).ready()
+    }
+
+    /// The same, which is not ready yet.
+    pub fn begin_in(env: &[(&str, &str)], config: &Path) -> Self {
         let args = ["--config".as_ref(), config.as_os_str(), "serve".as_ref()];
-        let mut server = Self::spawn(env, &args);
-        let address = server.err.wait(|line| {
+        Self::spawn(env, &args)
+    }
+
+    /// One that began, as soon as its log says that it is ready.
+    #[track_caller]
+    pub fn ready(mut self) -> Self {
+        let address = self.address("serving");
+        self.url = format!("http://{address}");
+        self
+    }
+
+    /// The address in the log line with this message, as soon as there is one.
+    #[track_caller]
+    pub fn address(&self, message: &str) -> String {
+        let address = self.err.wait(|line| {
             let line: Value = serde_json::from_str(line).ok()?;
-            (line["message"] == "serving")
+            (line["message"] == message)
                 .then(|| line["address"].as_str().map(str::to_owned))
                 .flatten()
         });
-        let address = address.unwrap_or_else(|_| panic!("serve does not get ready: {server:?}"));
-        server.url = format!("http://{address}");
-        server
+        address.unwrap_or_else(|_| panic!("never {message:?}: {self:?}"))
     }
 
     /// `putgate worker` with this configuration; ready when its log says so.

@@ -95,6 +95,59 @@ async fn a_chunk_that_comes_again_or_overlaps_is_taken_once() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_brings_hardly_anything_new_becomes_no_object() {
+    let broker = broker().await;
+    let at = place("raw", &token(&broker), "form");
+    let bytes = patterned(4 * MIB);
+    chunk(&broker, &at, &bytes, 0, MIB).await;
+    let early = MIB / 2;
+    for more in [1, 64 * KIB - 1] {
+        let row = files(&chunk(&broker, &at, &bytes, early, MIB + more).await)[0].clone();
+        let words = row["error"].as_str().unwrap_or_default();
+        assert!(words.contains("1048576 bytes have arrived"), "{row}");
+    }
+    assert_eq!(broker.objects("staging").len(), 1);
+    let end = MIB + 64 * KIB;
+    // Enough is new, then nothing.
+    for _ in 0..2 {
+        let reply = chunk(&broker, &at, &bytes, early, end).await;
+        assert_eq!(reply.header("range"), format!("0-{}", end - 1));
+        assert_eq!(broker.objects("staging").len(), 2);
+    }
+    // The last brings what is left.
+    chunk(&broker, &at, &bytes, end, 4 * MIB - 1).await;
+    let reply = chunk(&broker, &at, &bytes, early, 4 * MIB).await;
+    assert!(stored(&broker, &files(&reply)[0]["id"]) == bytes);
+    nothing_is_left(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chunk_that_broke_off_just_behind_a_part_is_taken_when_it_comes_again() {
+    let broker = broker().await;
+    let at = place("raw", &token(&broker), "form");
+    let bytes = patterned(14 * MIB);
+    let (from, to) = (4 * MIB, 10 * MIB + 60_000);
+    chunk(&broker, &at, &bytes, 0, from).await;
+    let part = [Part(
+        "files[]",
+        Some(("c d.bin", "application/octet-stream")),
+        &bytes[from..to],
+    )];
+    let mut body = form(&part);
+    body.truncate(body.len() - 30_000);
+    let range = format!("bytes {from}-{}/{}", to - 1, bytes.len());
+    let request = posting(&at).header("content-range", range);
+    let reply = send(&broker, request.body(in_pieces(body, 50_000)).unwrap()).await;
+    assert_eq!(reply.status, 400, "{reply:?}");
+    assert_eq!(arrived(&broker, &at).await["size"], 10 * MIB);
+    let reply = chunk(&broker, &at, &bytes, from, to).await;
+    assert_eq!(reply.header("range"), format!("0-{}", to - 1));
+    let reply = chunk(&broker, &at, &bytes, to, bytes.len()).await;
+    assert!(stored(&broker, &files(&reply)[0]["id"]) == bytes);
+    nothing_is_left(&broker).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_chunk_after_a_gap_is_refused_and_says_where_to_go_on() {
     let broker = broker().await;
     let at = place("raw", &token(&broker), "form");

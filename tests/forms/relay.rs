@@ -48,8 +48,44 @@ async fn until(broker: &TestBroker, op: Op, count: usize) {
 }
 
 fn limits(broker: &TestBroker, at_once: usize, patience: Duration) {
-    let relays = Relays::new(Limits { at_once, patience });
-    broker.app.relays.set(relays).unwrap();
+    set(
+        broker,
+        Limits {
+            at_once,
+            each: at_once,
+            patience,
+            ..Limits::default()
+        },
+    );
+}
+
+fn set(broker: &TestBroker, limits: Limits) {
+    broker.app.relays.set(Relays::new(limits)).unwrap();
+}
+
+/// Waits until an owner has so many open tickets in a slot.
+async fn until_open(broker: &TestBroker, slot: &str, count: usize) {
+    let deadline = std::time::Instant::now() + Duration::from_mins(1);
+    let begin = format!("{count} ");
+    while !usage(broker, slot)
+        .await
+        .iter()
+        .any(|line| line.starts_with(&begin))
+    {
+        assert!(std::time::Instant::now() < deadline, "never {count} open");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// A body that begins so, and goes on with this again and again, twice in a hundredth of a
+/// second.
+fn trickling(begun: String, again: &'static str) -> Body {
+    let begun = stream::iter([Bytes::from(begun)]);
+    let rest = stream::repeat(Bytes::from(again)).then(async |bytes| {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+        bytes
+    });
+    Body::from_stream(begun.chain(rest).map(Ok::<_, Infallible>))
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -178,6 +214,92 @@ async fn a_client_that_sends_nothing_for_too_long_is_cut_and_frees_its_room() {
     assert_eq!(reply.status, 408, "{reply:?}");
     nothing_is_left(&broker).await;
     assert!(usage(&broker, "raw").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_that_sends_too_little_is_cut_whatever_it_sends() {
+    const HEAD: &str = "------WebKitFormBoundaryE19zNvXGzXaLvS5C\r\n\
+        Content-Disposition: form-data; name=\"note\"";
+    const FIELD: &str = "\r\n------WebKitFormBoundaryE19zNvXGzXaLvS5C\r\n\
+        Content-Disposition: form-data; name=\"note\"\r\n\r\nx";
+    for (begun, again) in [
+        // One value, one head, many fields, one file: none of them silent, none at an end.
+        ("\r\n\r\n", "a value "),
+        ("\r\nX-Note: ", "head"),
+        ("\r\n\r\n", FIELD),
+        ("; filename=\"a\"\r\n\r\n", "a file "),
+    ] {
+        let broker = broker().await;
+        let (patience, minute) = (Duration::from_secs(1), Duration::from_millis(200));
+        set(
+            &broker,
+            Limits {
+                patience,
+                minute,
+                ..Limits::default()
+            },
+        );
+        let request = posting(&place("raw", &token(&broker), "form"));
+        let begun = format!("{HEAD}{begun}");
+        let request = request.body(trickling(begun, again)).unwrap();
+        let reply = send(&broker, request).await;
+        assert_eq!(reply.status, 408, "{again}: {reply:?}");
+        nothing_is_left(&broker).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_client_is_not_cut_for_the_time_that_the_server_takes() {
+    let broker = broker().await;
+    let minute = Duration::from_secs(1);
+    set(
+        &broker,
+        Limits {
+            minute,
+            ..Limits::default()
+        },
+    );
+    let delay = Fault::Delay(minute + Duration::from_millis(100));
+    broker.store.faults().always(Op::PutObject, delay);
+    let (one, two) = (png(1), png(2));
+    let files_of = [file("a.png", &one), file("b.png", &two)];
+    let reply = post(&broker, &place("raw", &token(&broker), "form"), &files_of).await;
+    let rows = files(&reply);
+    assert_eq!(stored(&broker, &rows[0]["id"]), one);
+    assert_eq!(stored(&broker, &rows[1]["id"]), two);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_owner_leaves_places_to_the_others() {
+    let broker = broker().await;
+    let Limits { at_once, each, .. } = Limits::default();
+    assert!(each * 2 <= at_once, "one alone keeps nobody out");
+    let path = place("raw", &token(&broker), "form");
+    let begin = || {
+        let request = posting(&path).header("content-length", 100_000);
+        let request = request.body(stalled(0)).unwrap();
+        tokio::spawn(tower::ServiceExt::oneshot(broker.router.clone(), request))
+    };
+    let running: Vec<_> = (0..each).map(|_| begin()).collect();
+    until_open(&broker, "raw", each).await;
+    let picture = png(1);
+    let reply = post(&broker, &path, &[file("a.png", &picture)]).await;
+    assert_eq!((reply.status, reply.header("retry-after")), (503, "5"));
+    assert_eq!(reply.json()["code"], "busy");
+    for other in [
+        json!({"sub": "8", "scope": "upload read"}),
+        json!({"sub": "7", "tenant": "acme", "scope": "upload read"}),
+    ] {
+        let at = place("raw", &broker.token_with(other), "form");
+        let reply = post(&broker, &at, &[file("a.png", &picture)]).await;
+        assert_eq!(stored(&broker, &files(&reply)[0]["id"]), picture);
+    }
+    for handler in running {
+        handler.abort();
+    }
+    nothing_is_left(&broker).await;
+    let reply = post(&broker, &path, &[file("a.png", &picture)]).await;
+    assert_eq!(stored(&broker, &files(&reply)[0]["id"]), picture);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -28,8 +28,8 @@ use crate::domain::problem::{Code, Problem};
 use crate::domain::ticket::{State, Ticket};
 use crate::store::{Bucket, Part, StoreError};
 
-/// The smallest chunk but the last, in bytes: each becomes an object, and a part is made of
-/// at most eighty of them.
+/// The smallest chunk but the last, and the least that is new in one that overlaps, in bytes:
+/// what is new becomes an object, and a part is made of at most eighty of them.
 pub const MIN_CHUNK: u64 = 64 * 1024;
 /// How long a chunk waits while another one of its file is taken.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -258,6 +258,16 @@ impl Chunk {
         }
         chunk.skip = chunk.offset - range.first;
         let fills = chunk.end >= chunk.held.start() + PART || chunk.end == chunk.ticket.size;
+        let new = chunk.end.saturating_sub(chunk.offset);
+        // The first of a part may be small: a chunk that broke off behind a part comes again.
+        if !fills && !chunk.held.pieces.is_empty() && (1..MIN_CHUNK).contains(&new) {
+            let detail = format!(
+                "Content-Range: {} bytes have arrived, and a chunk brings at least {MIN_CHUNK} \
+                 more, unless it is the last",
+                chunk.offset
+            );
+            return Err(Problem::invalid(detail).with("arrived", chunk.offset));
+        }
         if fills && chunk.held.whole.is_none() {
             chunk.take_pieces_in().await?;
         }

@@ -125,8 +125,8 @@ async fn post(
         }
     };
     let relays = shared.app.relays();
-    let _place = relays.enter()?;
-    let mut form = Form::open(&headers, body, relays.patience)?;
+    let _place = relays.enter(&access.caller)?;
+    let mut form = Form::open(&headers, body, relays.limits)?;
     let mut posted: Vec<Posted> = Vec::new();
     let mut is_whole = true;
     while let Some(input) = form.next().await? {

@@ -97,8 +97,8 @@ async fn take(
     body: Body,
 ) -> Result<File, Refusal> {
     let relays = shared.app.relays();
-    let _place = relays.enter()?;
-    let mut form = Form::open(headers, body, relays.patience)?;
+    let _place = relays.enter(&access.caller)?;
+    let mut form = Form::open(headers, body, relays.limits)?;
     let mut metadata = Map::new();
     while let Some(input) = form.next().await? {
         match input {

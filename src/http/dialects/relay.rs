@@ -19,6 +19,7 @@ use multer::{Field, Multipart};
 use tokio::time::{Instant, timeout};
 
 use crate::domain::problem::Problem;
+use crate::flow::relay::Limits;
 use crate::http::problem::Refusal;
 
 /// The most bytes the parser may hold without making sense of them: a chunk as hyper reads
@@ -30,9 +31,8 @@ const MAX_FIELDS: usize = 1000;
 /// eight times as long at most.
 const MAX_VALUE: usize = 8 * 1024;
 const MAX_VALUES: usize = 8 * MAX_VALUE;
-/// A client may be slow, not slower than this: so many bytes in so long.
+/// A client may be slow, not slower than this: so many bytes in a minute.
 const LEAST: u64 = 64 * 1024;
-const LEAST_TIME: Duration = Duration::from_mins(1);
 /// How much of a body is read for nobody, and for how long, so that a client which sends
 /// before it listens hears why its file was refused.
 const LINGER: u64 = 64 * 1024 * 1024;
@@ -67,14 +67,46 @@ pub struct Form {
     read: Arc<AtomicU64>,
     fields: usize,
     values: usize,
-    patience: Duration,
-    /// The last minute's first moment, and what had been read then.
-    minute: (Instant, u64),
+    pace: Pace,
+}
+
+/// How a client keeps up, whatever of the form it sends: it may be silent for
+/// [`Limits::patience`], and not slower than [`LEAST`] in a [`Limits::minute`] of being waited
+/// for. While this server is busy with what came, it waits for nobody.
+#[derive(Debug)]
+struct Pace {
+    limits: Limits,
+    read: Arc<AtomicU64>,
+    /// Of this minute, what is over.
+    waited: Duration,
+    /// What had been read when it began.
+    before: u64,
+}
+
+impl Pace {
+    /// Waits for what the parser makes of the next bytes.
+    async fn wait<T>(
+        &mut self,
+        next: impl Future<Output = Result<T, multer::Error>>,
+    ) -> Result<T, Refusal> {
+        let began = Instant::now();
+        let came = timeout(self.limits.patience, next).await;
+        let came = came.map_err(|_| late())?.map_err(|error| broken(&error))?;
+        self.waited += began.elapsed();
+        if self.waited >= self.limits.minute {
+            let read = self.read.load(Ordering::Relaxed);
+            if read - self.before < LEAST {
+                return Err(late());
+            }
+            (self.waited, self.before) = (Duration::ZERO, read);
+        }
+        Ok(came)
+    }
 }
 
 impl Form {
-    /// A form in a request's body; `patience` is how long the client may send nothing.
-    pub fn open(headers: &HeaderMap, body: Body, patience: Duration) -> Result<Self, Refusal> {
+    /// A form in a request's body, whose client keeps within these limits.
+    pub fn open(headers: &HeaderMap, body: Body, limits: Limits) -> Result<Self, Refusal> {
         let kind = headers
             .get(CONTENT_TYPE)
             .and_then(|kind| kind.to_str().ok());
@@ -102,11 +134,15 @@ impl Form {
             field: None,
             unparsed,
             length: length.and_then(|text| text.to_str().ok()?.parse().ok()),
+            pace: Pace {
+                limits,
+                read: Arc::clone(&read),
+                waited: Duration::ZERO,
+                before: 0,
+            },
             read,
             fields: 0,
             values: 0,
-            patience,
-            minute: (Instant::now(), 0),
         })
     }
 
@@ -124,12 +160,8 @@ impl Form {
         while self.field.is_some() {
             self.chunk().await?;
         }
-        let field = timeout(self.patience, self.multipart.next_field());
-        let Some(mut field) = field
-            .await
-            .map_err(|_| late())?
-            .map_err(|error| broken(&error))?
-        else {
+        let next = self.multipart.next_field();
+        let Some(mut field) = self.pace.wait(next).await? else {
             return Ok(None);
         };
         self.unparsed.store(0, Ordering::Relaxed);
@@ -149,11 +181,7 @@ impl Form {
         }
         let name = field.name().map(unescaped).unwrap_or_default();
         let mut value = Vec::new();
-        while let Some(bytes) = timeout(self.patience, field.chunk())
-            .await
-            .map_err(|_| late())?
-            .map_err(|error| broken(&error))?
-        {
+        while let Some(bytes) = self.pace.wait(field.chunk()).await? {
             self.unparsed.store(0, Ordering::Relaxed);
             value.extend_from_slice(&bytes);
             if value.len() > MAX_VALUE || self.values + value.len() > MAX_VALUES {
@@ -173,17 +201,8 @@ impl Form {
         let Some(field) = &mut self.field else {
             return Ok(None);
         };
-        let bytes = timeout(self.patience, field.chunk()).await;
-        let bytes = bytes.map_err(|_| late())?.map_err(|error| broken(&error))?;
+        let bytes = self.pace.wait(field.chunk()).await?;
         self.unparsed.store(0, Ordering::Relaxed);
-        let read = self.read.load(Ordering::Relaxed);
-        let (since, before) = self.minute;
-        if since.elapsed() >= LEAST_TIME {
-            if read - before < LEAST {
-                return Err(late());
-            }
-            self.minute = (Instant::now(), read);
-        }
         if bytes.is_none() {
             self.field = None;
         }

@@ -268,50 +268,61 @@ async fn read<T: serde::de::DeserializeOwned>(request: Request) -> Result<T, Oop
         .map_err(|refusal| Oops(refusal.problem))
 }
 
-/// What a path and a query name: an upload and its key, which are both the ticket's id.
-#[derive(Debug, Deserialize)]
+/// The upload that a call is about, by its path and its `key`, which are both the ticket's id:
+/// the caller's own, in this slot. Refused in Uppy's shape.
 struct Upload {
-    upload: String,
+    access: Access,
+    ticket: Ticket,
+}
+
+impl FromRequestParts<Shared> for Upload {
+    type Rejection = Oops;
+
+    async fn from_request_parts(parts: &mut Parts, shared: &Shared) -> Result<Self, Oops> {
+        let Visitor(access) = Visitor::from_request_parts(parts, shared).await?;
+        let Path(Place { upload }) = Path::from_request_parts(parts, shared).await?;
+        let Query(Keyed { key }) = Query::from_request_parts(parts, shared).await?;
+        let id = Id::try_parse(&upload).map_err(|_| Problem::not_found())?;
+        if key.as_ref() != Some(&upload) {
+            return Err(Problem::not_found().into());
+        }
+        let ticket = look::own_ticket(&shared.app, &access.caller, id).await?;
+        if ticket.slot != access.slot.name {
+            return Err(Problem::not_found().into());
+        }
+        Ok(Self { access, ticket })
+    }
 }
 
 #[derive(Debug, Deserialize)]
-struct Part {
+struct Place {
     upload: String,
-    part: u32,
 }
 
 #[derive(Debug, Deserialize)]
 struct Keyed {
     key: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Part {
+    part: u32,
+}
+
+#[derive(Debug, Deserialize)]
+struct Batch {
     #[serde(default, rename = "partNumbers")]
     part_numbers: String,
 }
 
-/// The ticket that a call is about: the caller's own, in this slot.
-async fn ticket(
-    shared: &Shared,
-    access: &Access,
-    upload: &str,
-    key: Option<&str>,
-) -> Result<Ticket, Problem> {
-    let id = Id::try_parse(upload).map_err(|_| Problem::not_found())?;
-    if key != Some(upload) {
-        return Err(Problem::not_found());
-    }
-    let ticket = look::own_ticket(&shared.app, &access.caller, id).await?;
-    let here = ticket.slot == access.slot.name;
-    here.then_some(ticket).ok_or_else(Problem::not_found)
-}
-
 async fn sign_part(
     State(shared): State<Shared>,
-    Visitor(access): Visitor,
+    upload: Upload,
     path: Result<Path<Part>, Problem>,
-    asked: Result<Query<Keyed>, Problem>,
 ) -> Result<Response, Oops> {
-    let (Path(path), Query(asked)) = (path?, asked?);
-    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
-    let signed = chunks::sign(&shared.app, &access.caller, ticket.id, &[path.part]).await?;
+    let number = path?.0.part;
+    let (caller, id) = (&upload.access.caller, upload.ticket.id);
+    let signed = chunks::sign(&shared.app, caller, id, &[number]).await?;
     let (_, signed) = signed.first().ok_or_else(Problem::not_found)?;
     // 5.x waits for so many seconds before it gives a part up.
     Ok(Json(json!({"url": signed.url, "expires": signed.expires_in})).into_response())
@@ -319,12 +330,10 @@ async fn sign_part(
 
 async fn sign_batch(
     State(shared): State<Shared>,
-    Visitor(access): Visitor,
-    path: Result<Path<Upload>, Problem>,
-    asked: Result<Query<Keyed>, Problem>,
+    Upload { access, ticket }: Upload,
+    asked: Result<Query<Batch>, Problem>,
 ) -> Result<Response, Oops> {
-    let (Path(path), Query(asked)) = (path?, asked?);
-    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
+    let Query(asked) = asked?;
     let numbers: Result<Vec<u32>, _> = asked.part_numbers.split(',').map(str::parse).collect();
     let numbers = numbers
         .map_err(|_| Problem::invalid("partNumbers: numbers of parts, separated by commas"))?;
@@ -338,12 +347,8 @@ async fn sign_batch(
 
 async fn list(
     State(shared): State<Shared>,
-    Visitor(access): Visitor,
-    path: Result<Path<Upload>, Problem>,
-    asked: Result<Query<Keyed>, Problem>,
+    Upload { access, ticket }: Upload,
 ) -> Result<Response, Oops> {
-    let (Path(path), Query(asked)) = (path?, asked?);
-    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
     let (_, parts) = sign::parts(&shared.app, &access.caller, ticket.id).await?;
     let parts: Vec<Value> = parts
         .iter()
@@ -358,12 +363,8 @@ async fn list(
 /// What is gone already is no reason to complain about its end.
 async fn abort(
     State(shared): State<Shared>,
-    Visitor(access): Visitor,
-    path: Result<Path<Upload>, Problem>,
-    asked: Result<Query<Keyed>, Problem>,
+    Upload { access, ticket }: Upload,
 ) -> Result<Response, Oops> {
-    let (Path(path), Query(asked)) = (path?, asked?);
-    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
     let ended = match ticket.state {
         TicketState::Rejected | TicketState::Expired => Ok(()),
         _ => cancel::cancel(&shared.app, &access.caller, ticket.id).await,
@@ -390,13 +391,9 @@ struct ToldPart {
 /// upload is done, and the worker sees to the rest.
 async fn complete_upload(
     State(shared): State<Shared>,
-    Visitor(access): Visitor,
-    path: Result<Path<Upload>, Problem>,
-    asked: Result<Query<Keyed>, Problem>,
+    Upload { access, ticket }: Upload,
     request: Request,
 ) -> Result<Response, Oops> {
-    let (Path(path), Query(asked)) = (path?, asked?);
-    let ticket = ticket(&shared, &access, &path.upload, asked.key.as_deref()).await?;
     let body: CompleteBody = read(request).await?;
     let named: Vec<Named> = body
         .parts
