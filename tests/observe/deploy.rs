@@ -125,7 +125,7 @@ async fn the_configuration_of_the_manifests_is_a_good_one() {
     std::fs::write(&path, config).unwrap();
     let said = putgate(&["--config", path.to_str().unwrap(), "check"]);
     assert_eq!(said.code, Some(0), "{said:?}");
-    for probe in ["/livez", "/readyz", "/metrics"] {
+    for probe in ["/livez", "/readyz"] {
         assert!(manifests.contains(&format!("path: {probe}")), "{probe}");
     }
 }

@@ -24,17 +24,27 @@ max_entries = 10
 dialects = ["form"]
 "#;
 
-/// A proxy that runs. Dropping it kills it.
+/// A proxy that runs. Dropping it ends it.
 struct Proxy {
     child: Child,
     /// Where the API is, and where the store is, by way of it.
     api: String,
 }
 
+impl Proxy {
+    /// Asks it to end, and waits. Killed, nginx would leave its workers behind.
+    fn end(&mut self) {
+        if let Ok(None) = self.child.try_wait() {
+            let stop = format!("kill -s TERM {}", self.child.id());
+            let _ = Command::new("sh").args(["-c", &stop]).status();
+            let _ = self.child.wait();
+        }
+    }
+}
+
 impl Drop for Proxy {
     fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        self.end();
     }
 }
 
@@ -243,12 +253,7 @@ impl Behind {
 
     /// Ends the proxy, and reads what it wrote.
     fn logs(mut self) -> String {
-        let stop = format!("kill -s TERM {}", self.proxy.child.id());
-        let ended = || {
-            Command::new("sh").args(["-c", &stop]).status().unwrap();
-            self.proxy.child.wait().unwrap()
-        };
-        block_in_place(ended);
+        block_in_place(|| self.proxy.end());
         let files = read_dir(self.site.dir.path().join("logs")).unwrap();
         let texts = files.map(|file| read_to_string(file.unwrap().path()).unwrap());
         texts.collect()
