@@ -145,8 +145,8 @@ metrics! {
         "Tries to deliver an event, by what they came to";
     pending_events: Gauge = Gauge::default(), "outbox_events_pending",
         "Events that are to be delivered; at most 10000";
-    due_event_age: Float = Float::default(), "outbox_due_age" in Seconds,
-        "How long the first event that is due has waited";
+    event_age: Float = Float::default(), "outbox_age" in Seconds,
+        "How long the oldest event has waited for the receiver; 0 where none is configured";
     database_up: Gauge = Gauge::default(), "database_up",
         "1 when the database answered this scrape; else the rows' numbers are old";
     connections: Family<State, Gauge> = Family::default(), "db_connections",
@@ -172,8 +172,8 @@ pub struct Backlog {
     pub due_ticket_millis: i64,
     /// Events that are to be delivered.
     pub pending_events: i64,
-    /// How long the first of them that is due has waited, in milliseconds.
-    pub due_event_millis: i64,
+    /// How long the oldest of them has waited for the receiver, in milliseconds.
+    pub oldest_event_millis: i64,
 }
 
 fn seconds(millis: i64) -> f64 {
@@ -196,8 +196,20 @@ impl Metrics {
         for outcome in [word(true), word(false)] {
             drop(self.transactions.get_or_create(&Outcome { outcome }));
         }
-        let verdict = "accepted";
+        self.know_verdict("accepted");
+    }
+
+    /// A zero for what an upload may be rejected for.
+    pub fn know_verdict(&self, verdict: &'static str) {
         drop(self.verdicts.get_or_create(&Verdict { verdict }));
+    }
+
+    /// A zero for each outcome of a pass of the worker: a process that never runs it, or hangs
+    /// in it, says so.
+    pub fn know_pass(&self, pass: &'static str) {
+        for outcome in [word(true), word(false)] {
+            drop(self.passes.get_or_create(&PassOutcome { pass, outcome }));
+        }
     }
 
     /// A zero for each number of a slot.
@@ -310,7 +322,7 @@ impl Metrics {
         let Some(found) = backlog else { return };
         self.due_tickets.set(found.due_tickets);
         self.due_ticket_age.set(seconds(found.due_ticket_millis));
-        self.due_event_age.set(seconds(found.due_event_millis));
+        self.event_age.set(seconds(found.oldest_event_millis));
         self.pending_events.set(found.pending_events);
     }
 

@@ -6,6 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -79,7 +80,23 @@ struct Did {
     more: bool,
 }
 
+/// The names of all passes, as the numbers have them.
+pub fn passes() -> impl Iterator<Item = &'static str> {
+    Pass::ALL.into_iter().map(Pass::word)
+}
+
 impl Pass {
+    const ALL: [Self; 8] = [
+        Self::Look,
+        Self::Clean,
+        Self::Unclaimed,
+        Self::Purge,
+        Self::WalkStaging,
+        Self::WalkFiles,
+        Self::Forget,
+        Self::Deliver,
+    ];
+
     fn pace(self) -> Duration {
         match self {
             Self::Look | Self::Clean | Self::Unclaimed | Self::Purge => POLL,
@@ -221,17 +238,8 @@ impl Circuit {
 /// Runs until the app is to stop.
 pub async fn run(app: Arc<App>) {
     let circuit = Circuit::new();
-    tokio::join!(
-        circuit.probe(&app),
-        keep(&app, &circuit, Pass::Look),
-        keep(&app, &circuit, Pass::Clean),
-        keep(&app, &circuit, Pass::Unclaimed),
-        keep(&app, &circuit, Pass::Purge),
-        keep(&app, &circuit, Pass::WalkStaging),
-        keep(&app, &circuit, Pass::WalkFiles),
-        keep(&app, &circuit, Pass::Forget),
-        keep(&app, &circuit, Pass::Deliver),
-    );
+    let passes = Pass::ALL.map(|pass| keep(&app, &circuit, pass));
+    tokio::join!(circuit.probe(&app), join_all(passes));
 }
 
 /// One pass again and again: at its pace when all is well, ever more slowly in trouble.

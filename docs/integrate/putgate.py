@@ -43,11 +43,11 @@ def event(headers, body):
     """The event of a webhook that Putgate signed in the last five minutes, or None. The same `id`
     may come again: keep those you have seen."""
     number, sent, signatures = (headers.get(f"webhook-{name}", "") for name in ("id", "timestamp", "signature"))
-    if not sent.isdecimal() or abs(time.time() - int(sent)) > 300:
+    if not sent.isdecimal() or len(sent) > 12 or abs(time.time() - int(sent)) > 300:
         return None
     key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
     digest = hmac.new(key, f"{number}.{sent}.".encode() + body, hashlib.sha256).digest()
-    wanted = "v1," + base64.b64encode(digest).decode()
-    if not any(hmac.compare_digest(wanted, given) for given in signatures.split(" ")):
+    wanted = b"v1," + base64.b64encode(digest)
+    if not any(hmac.compare_digest(wanted, given.encode()) for given in signatures.split(" ")):
         return None
     return {"id": number, **json.loads(body)}

@@ -24,6 +24,7 @@ use putgate::domain::name::{Owner, Tenant};
 use putgate::domain::problem::Problem;
 use putgate::domain::secret::Secret;
 use putgate::domain::time::Seconds;
+use putgate::domain::verdict::Reason;
 use putgate::flow::{self, App, audit, sweep};
 use putgate::http::auth::mint_token;
 use putgate::http::openapi;
@@ -354,8 +355,19 @@ fn know_slots(config: &Config) {
     }
 }
 
-fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
+/// A zero for each number that is known to come.
+fn begin_counting(config: &Config) {
     know_slots(config);
+    for reason in Reason::ALL {
+        metrics().know_verdict(reason.as_str());
+    }
+    for pass in worker::passes() {
+        metrics().know_pass(pass);
+    }
+}
+
+fn assemble(config: &Config, db: Db, store: Store) -> Arc<App> {
+    begin_counting(config);
     App::new(
         db,
         store,

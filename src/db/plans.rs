@@ -100,8 +100,8 @@ async fn polls_and_loads_walk_their_index() {
         (load::giving_way_sql(), "tickets_open"),
         (load::retiring_sql(false), "files_of_ref"),
         (load::retiring_sql(true), "files_of_owner_in_slot"),
-        (backlog::WAITING.to_owned(), "tickets_due"),
-        (backlog::WAITING.to_owned(), "events_due"),
+        (backlog::waiting_tickets(), "tickets_due"),
+        (backlog::WAITING_EVENTS.to_owned(), "events_due"),
     ];
     for (sql, index) in work::polls(Kind::Sqlite).into_iter().chain(loads) {
         expect(&mut connection, &sql, index).await;

@@ -29,11 +29,15 @@ struct Poll {
     takes: bool,
 }
 
+/// Open tickets that nobody is judging at $1.
+pub(super) const OPEN_AND_FREE: &str =
+    " AND state = 'open' AND (lease_until IS NULL OR lease_until <= $1)";
+
 const TICKETS: Poll = Poll {
     table: "tickets",
     columns: "id",
     due: "next_check_at",
-    and: " AND state = 'open' AND (lease_until IS NULL OR lease_until <= $1)",
+    and: OPEN_AND_FREE,
     takes: true,
 };
 const UNCLEAN: Poll = Poll {

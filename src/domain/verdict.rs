@@ -37,6 +37,19 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Empty,
+        Self::SizeMismatch,
+        Self::ChecksumMismatch,
+        Self::TypeUnknown,
+        Self::TypeMismatch,
+        Self::TypeNotAccepted,
+        Self::ImageTooLarge,
+        Self::ActiveContent,
+        Self::Malformed,
+    ];
+
     /// Whether it was read out of the bytes, rather than of their number or sum.
     const fn is_of_bytes(self) -> bool {
         !matches!(

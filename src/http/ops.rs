@@ -28,7 +28,8 @@ pub fn admin(app: Arc<App>) -> Router {
 
 /// The numbers of this process. A database that does not answer is one of them.
 async fn numbers(State(app): State<Arc<App>>) -> Result<Response, Problem> {
-    let counted = tokio::time::timeout(COUNTING, app.db.measure(app.db.now())).await;
+    let measured = app.db.measure(app.db.now(), app.receiver.get().is_some());
+    let counted = tokio::time::timeout(COUNTING, measured).await;
     match counted {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "what waits could not be counted"),

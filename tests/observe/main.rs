@@ -15,6 +15,7 @@ mod docs;
 mod exposition;
 mod logs;
 mod numbers;
+mod proxies;
 
 use std::path::Path;
 
@@ -27,7 +28,7 @@ use putgate::devstore::DevStore;
 use receiver::Hook;
 use serde_json::Value;
 
-/// A served configuration with a receiver, where one file was committed, one rejected, and one
+/// A served configuration, where one file was committed, one rejected, and one
 /// never arrived.
 struct Lived {
     server: Server,
@@ -36,7 +37,7 @@ struct Lived {
     secrets: Vec<String>,
     _site: Site,
     _store: DevStore,
-    _hook: Hook,
+    _hook: Option<Hook>,
 }
 
 /// Where sources and other files are.
@@ -49,21 +50,33 @@ fn free_port() -> u16 {
     listener.local_addr().unwrap().port()
 }
 
+/// One with a receiver that takes every event.
 async fn lived() -> Lived {
+    serve(Some(Hook::content().await), "").await
+}
+
+/// One that has no receiver and does no work in the background.
+async fn idle() -> Lived {
+    serve(None, "worker = false\n").await
+}
+
+async fn serve(hook: Option<Hook>, settings: &str) -> Lived {
     let dir = tempfile::tempdir().unwrap();
     let store = common::devstore(dir.path()).await;
-    let hook = Hook::content().await;
     let secret = format!("whsec_{}", STANDARD.encode(receiver::KEY));
     std::fs::write(dir.path().join("hook.secret"), secret).unwrap();
     let site = Site::new(dir, &store.url());
     let admin = format!("127.0.0.1:{}", free_port());
-    let slots = format!(
-        "{}\n[webhook]\nurl = \"{}\"\nsecret_files = [\"hook.secret\"]\nallow_private = true\n",
-        process::SLOTS,
-        hook.url()
-    );
+    let webhook = hook.as_ref().map_or_else(String::new, |hook| {
+        format!(
+            "[webhook]\nurl = \"{}\"\nsecret_files = [\"hook.secret\"]\nallow_private = true\n",
+            hook.url()
+        )
+    });
+    let slots = format!("{}\n{webhook}", process::SLOTS);
     site.write_with(&slots, &|text| {
-        let listen = format!("admin_listen = \"{admin}\"\nlog_filter = \"info,putgate=debug\"\n");
+        let log = "log_filter = \"info,putgate=debug\"\n";
+        let listen = format!("admin_listen = \"{admin}\"\n{log}{settings}");
         text.replacen("[server]\n", &format!("[server]\n{listen}"), 1)
     });
     let server = site.serve();
