@@ -51,7 +51,8 @@ const INTRODUCTION: &str = "A presigned, direct-to-object-storage upload broker 
 what arrived.
 
 The bytes never pass through this API: mint a ticket, send the bytes as its `transfer` says, \
-complete it.
+complete it. What is under `/u/` speaks the protocols of foreign clients, which are theirs and \
+not described here.
 
 Every refusal is an RFC 9457 problem (`application/problem+json`) with a stable `code`. Beside \
 what each operation lists, a path answers 405 `method-not-allowed` with `Allow` to methods it \
