@@ -41,7 +41,7 @@ use crate::domain::time::{Seconds, Timestamp};
 use sign::{DownloadSigner, Endpoint, UploadSigner};
 
 pub use error::StoreError;
-pub use examine::{BucketLook, Deed, Forgets};
+pub use examine::{BucketLook, Deed, EndRule};
 pub use list::{Object, Page};
 pub use multipart::Part;
 pub use promote::{Copying, Promotion};
