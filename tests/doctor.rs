@@ -13,20 +13,21 @@ mod process;
 #[path = "common/services.rs"]
 mod services;
 
-use aws_sdk_s3::Client;
-use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use aws_sdk_s3::types::{CorsConfiguration, CorsRule};
 use axum::Router;
 use axum::http::StatusCode;
 use axum::routing::post;
-use gateway::Meddling;
+use gateway::{Meddling, admin};
 use golden::assert_golden;
-use process::{SLOTS, Said, Site};
-use putgate::devstore::{DevStore, Fault, Lax, Op};
+use process::{PATIENCE, SLOTS, Said, Site};
+use putgate::clock::Clock;
+use putgate::devstore::{DevStore, Fault, Lax, Op, Turn};
 use putgate::doctor::{Finding, Group, Report, Status};
 use putgate::domain::time::Seconds;
+use putgate::flow;
 use serde_json::Value;
 use services::Services;
+use tokio::sync::oneshot;
 
 /// What differs from run to run, and the word that stands for it.
 struct Names(Vec<(String, &'static str)>);
@@ -150,6 +151,29 @@ impl Ward {
         self
     }
 
+    /// With a slot for pages with Uppy.
+    fn with_uppy(self) -> Self {
+        let [(old, new)] = &uppy("")[..] else {
+            unreachable!()
+        };
+        self.with(old, new)
+    }
+
+    /// With this CORS rule in staging.
+    async fn cors(self, methods: &[&str], headers: &str) -> Self {
+        let rule = CorsRule::builder()
+            .allowed_origins("http://127.0.0.1:8080")
+            .set_allowed_methods(Some(methods.iter().map(ToString::to_string).collect()))
+            .allowed_headers(headers)
+            .build()
+            .unwrap();
+        let rules = CorsConfiguration::builder().cors_rules(rule).build();
+        let call = admin(&self.store.url()).put_bucket_cors().bucket("staging");
+        let call = call.cors_configuration(rules.unwrap());
+        call.send().await.unwrap();
+        self
+    }
+
     /// With a store that lacks a rule.
     fn lax(self, rules: &[Lax]) -> Self {
         for rule in rules {
@@ -231,18 +255,79 @@ async fn a_good_site_passes_and_keeps_what_it_holds() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn what_a_doctor_that_was_killed_left_is_cleared_by_the_next() {
+async fn what_a_doctor_left_that_was_killed_is_cleared_an_hour_later() {
     let ward = Ward::new().await;
-    for bucket in ["staging", "files"] {
-        let key = "putgate-doctor/019386a0-0000-7000-8000-000000000000/put";
+    let old = "putgate-doctor/019386a0-0000-7000-8000-000000000000";
+    let young = format!("putgate-doctor/{}", flow::new_id(&Clock::System));
+    let keep = |bucket: &str, key: &str| {
         ward.store
             .write(bucket, key, b"bytes", "text/plain")
             .unwrap();
+    };
+    keep("staging", &format!("{old}/put"));
+    keep("staging", &format!("{young}/put"));
+    keep("files", "putgate-doctor/notes");
+    let client = admin(&ward.store.url());
+    for (bucket, name) in [
+        ("staging", "multipart"),
+        ("staging", "copied"),
+        ("files", "changed-parts"),
+    ] {
+        for run in [old, &young] {
+            let call = client.create_multipart_upload().bucket(bucket);
+            call.key(format!("{run}/{name}")).send().await.unwrap();
+        }
     }
     let said = ward.site.run(&["doctor"]);
     assert_eq!(said.code, Some(0), "{said:?}");
     let (objects, unfinished, _) = ward.everything().await;
-    assert_eq!((objects, unfinished), (vec![], 0));
+    let left: Vec<String> = objects.into_iter().map(|(key, _)| key).collect();
+    // Another may be at work, and notes are nobody's.
+    let expected = [format!("{young}/put"), "putgate-doctor/notes".to_owned()];
+    assert_eq!((left, unfinished), (expected.to_vec(), 3));
+}
+
+/// Lets the next `op` wait until what is answered is dropped; tells when it has come so far.
+async fn held_at(ward: &Ward, op: Op) -> (process::Server, oneshot::Sender<()>) {
+    let (arrive, arrived) = oneshot::channel();
+    let (go, gone) = oneshot::channel::<()>();
+    ward.store.faults().before(op, 1, || async move {
+        let _ = arrive.send(());
+        let _ = gone.await;
+    });
+    let doctor = process::Server::doctor(&ward.site.config());
+    let came = tokio::time::timeout(PATIENCE, arrived).await;
+    assert!(came.is_ok_and(|came| came.is_ok()), "{doctor:?}");
+    (doctor, go)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_doctors_at_once_both_pass() {
+    let ward = Ward::new().await;
+    ward.configure();
+    // It has an object in staging, and an upload in the files bucket.
+    let (first, go) = held_at(&ward, Op::UploadPartCopy).await;
+    let second = ward.site.run(&["doctor"]);
+    assert_eq!(second.code, Some(0), "{second:?}");
+    drop(go);
+    assert!(first.ended(PATIENCE).success(), "{first:?}");
+    let (objects, unfinished, marks) = ward.everything().await;
+    assert_eq!((objects, unfinished, marks), (vec![], 0, vec![]));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_doctor_that_is_stopped_takes_away_what_it_wrote() {
+    for signal in ["INT", "TERM"] {
+        let ward = Ward::new().await;
+        ward.configure();
+        let (doctor, _go) = held_at(&ward, Op::CompleteMultipart).await;
+        let (objects, unfinished, _) = ward.everything().await;
+        assert!(!objects.is_empty() && unfinished == 1, "{objects:?}");
+        doctor.signal(signal);
+        assert_eq!(doctor.ended(PATIENCE).code(), Some(1), "{doctor:?}");
+        let (objects, unfinished, marks) = ward.everything().await;
+        assert_eq!((objects, unfinished, marks), (vec![], 0, vec![]));
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -312,6 +397,14 @@ async fn a_read_only_database_is_named() {
     assert_golden("doctor", "database-read-only", &report(&said, &ward.names));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_database_without_room_is_named() {
+    let ward = Ward::new().await;
+    ward.configure();
+    let said = process::without_room(&ward.site, &["doctor", "--json"]);
+    assert_golden("doctor", "database-full", &report(&said, &ward.names));
+}
+
 // ---- storage --------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread")]
@@ -360,6 +453,31 @@ async fn a_store_whose_clock_is_ten_minutes_ahead_is_named() {
     ward.shows("clock-skew").await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn rules_that_end_uploads_or_files_are_named() {
+    const STAGING: &str = "<LifecycleConfiguration><Rule><ID>a</ID><Status>Enabled</Status>\
+        <Filter><Prefix></Prefix></Filter><Expiration><Days>1</Days></Expiration></Rule>\
+        </LifecycleConfiguration>";
+    const FILES: &str = "<LifecycleConfiguration><Rule><ID>b</ID><Status>Enabled</Status>\
+        <Filter><And><Prefix>acme/</Prefix><ObjectSizeGreaterThan>9</ObjectSizeGreaterThan></And>\
+        </Filter><Expiration><Days>365</Days></Expiration></Rule></LifecycleConfiguration>";
+    let ward = Ward::new().await;
+    let ward = ward.wholly_behind(Meddling::Rules(STAGING, FILES)).await;
+    ward.shows("lifecycle-ends-files").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_is_not_in_force_is_named() {
+    const STAGING: &str = "<LifecycleConfiguration><Rule><ID>a</ID><Status>Disabled</Status>\
+        <Filter><Prefix></Prefix></Filter><Expiration><Days>14</Days></Expiration>\
+        <AbortIncompleteMultipartUpload><DaysAfterInitiation>14</DaysAfterInitiation>\
+        </AbortIncompleteMultipartUpload></Rule></LifecycleConfiguration>";
+    const FILES: &str = "<LifecycleConfiguration></LifecycleConfiguration>";
+    let ward = Ward::new().await;
+    let ward = ward.wholly_behind(Meddling::Rules(STAGING, FILES)).await;
+    ward.shows("lifecycle-off").await;
+}
+
 // ---- browser --------------------------------------------------------------------------------
 
 #[tokio::test(flavor = "multi_thread")]
@@ -388,20 +506,26 @@ async fn a_page_that_cors_forgets_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_header_that_cors_forgets_is_named() {
-    let ward = Ward::new().await;
-    let rule = CorsRule::builder()
-        .allowed_origins("http://127.0.0.1:8080")
-        .allowed_methods("PUT")
-        .allowed_headers("content-type")
-        .build()
-        .unwrap();
-    let rules = CorsConfiguration::builder()
-        .cors_rules(rule)
-        .build()
-        .unwrap();
-    let call = admin(&ward.store.url()).put_bucket_cors().bucket("staging");
-    call.cors_configuration(rules).send().await.unwrap();
+    let ward = Ward::new().await.cors(&["PUT"], "content-type").await;
     ward.shows("cors-without-header").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_good_site_for_uppy_passes() {
+    Ward::new().await.with_uppy().shows("uppy").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_lets_uppy_not_post_is_named() {
+    let ward = Ward::new().await.with_uppy().cors(&["PUT"], "*").await;
+    ward.shows("uppy-without-post").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rule_that_hides_the_etag_from_uppy_is_named() {
+    let ward = Ward::new().await.with_uppy();
+    let ward = ward.cors(&["PUT", "POST"], "*").await;
+    ward.shows("uppy-without-etag").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -431,6 +555,74 @@ async fn a_proxy_that_limits_bodies_is_named() {
         .await
         .shows("body-limit")
         .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_proxy_that_takes_parts_and_no_whole_files_is_named() {
+    let ward = Ward::new().await;
+    ward.behind(Meddling::Limit(10_000_000))
+        .await
+        .shows("body-limit-of-files")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_larger_than_a_trial_is_named() {
+    let ward = Ward::new().await;
+    ward.with("part_size = \"5MiB\"", "part_size = \"512MiB\"")
+        .shows("larger-than-tried")
+        .await;
+}
+
+/// A store, or what is in front of it, keeps what it has to refuse.
+async fn takes(names: &'static [&'static str], golden: &str) {
+    let ward = Ward::new().await;
+    ward.behind(Meddling::Takes(names))
+        .await
+        .shows(golden)
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_any_length_is_named() {
+    takes(&["longer", "shorter"], "length-ignored").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_expired_urls_is_named() {
+    takes(&["expired"], "expiry-ignored").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_any_signature_is_named() {
+    takes(&["tampered", "another"], "signature-ignored").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_forms_over_their_maximum_is_named() {
+    takes(&["form-longer"], "form-length-ignored").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_any_form_of_uppy_fails() {
+    let ward = Ward::new().await.with_uppy();
+    let names = &["form-longer", "form-shorter", "form-forged", "form-moved"];
+    ward.behind(Meddling::Takes(names))
+        .await
+        .shows("uppy-form-ignored")
+        .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_in_trouble_is_not_praised_for_its_copies() {
+    let ward = Ward::new().await;
+    ward.store.faults().govern(|op, _, key| Turn {
+        fault: (matches!(op, Op::CopyObject | Op::UploadPartCopy) && key.ends_with("/copied"))
+            .then_some(Fault::ErrorBefore(500)),
+        ..Turn::default()
+    });
+    let ward = ward.lax(&[Lax::UnsignedHeaders, Lax::UploadKeyReads]);
+    ward.shows("copy-source-unclear").await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -626,8 +818,17 @@ fn one(old: &str, new: &str) -> Vec<(String, String)> {
     vec![(old.to_owned(), new.to_owned())]
 }
 
+/// A slot for pages with Uppy.
+fn uppy(_: &str) -> Vec<(String, String)> {
+    one(
+        "[slots.photos]\n",
+        "[slots.photos]\ndialects = [\"uppy\"]\n",
+    )
+}
+
 const FAULTS: &[Spoiled] = &[
     ("good", |_| vec![]),
+    ("uppy", uppy),
     ("wrong-region", |text| {
         let region = text
             .split("region = \"")
@@ -769,16 +970,4 @@ async fn the_store_of_the_environment_is_examined() {
         let names = Names::of(&site, &services.endpoint).and(&endpoint, "GATEWAY");
         shows(fault, &names);
     }
-}
-
-/// The SDK's own view of the devstore.
-fn admin(endpoint: &str) -> Client {
-    let keys = Credentials::new("server", "server-secret", None, None, "test");
-    let config = aws_sdk_s3::Config::builder()
-        .behavior_version(BehaviorVersion::v2026_01_12())
-        .credentials_provider(keys)
-        .region(Region::new("us-east-1"))
-        .endpoint_url(endpoint)
-        .force_path_style(true);
-    Client::from_conf(config.build())
 }

@@ -4,8 +4,9 @@ use std::path::Path;
 
 use putgate::clock::Clock;
 use putgate::config::{self, Config, Mistake};
-use putgate::doctor::{Finding, Group, Patient, Report, Status, examine};
+use putgate::doctor::{Finding, Group, Patient, Report, Status, clean_up, examine};
 use putgate::flow;
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Done, Failure, connect, database, print, start, webhook};
 
@@ -27,6 +28,8 @@ pub(super) fn run(path: Option<&Path>, json: bool) -> Done {
         }
     };
     start(async move {
+        let mut interrupt = signal(SignalKind::interrupt()).map_err(Failure::broken)?;
+        let mut terminate = signal(SignalKind::terminate()).map_err(Failure::broken)?;
         let patient = Patient {
             database: database(&config, false),
             store: connect(&config).await,
@@ -36,7 +39,11 @@ pub(super) fn run(path: Option<&Path>, json: bool) -> Done {
             run: flow::new_id(&Clock::System),
             config,
         };
-        let report = examine(&patient).await;
+        let report = tokio::select! {
+            report = examine(&patient) => report,
+            _ = interrupt.recv() => return stopped(&patient).await,
+            _ = terminate.recv() => return stopped(&patient).await,
+        };
         show(&report, json);
         match report.count(Status::Fail) {
             0 => Ok(()),
@@ -46,6 +53,15 @@ pub(super) fn run(path: Option<&Path>, json: bool) -> Done {
             ))),
         }
     })
+}
+
+/// Takes away what was written until a signal said stop.
+async fn stopped(patient: &Patient) -> Done {
+    let left = clean_up(patient).await;
+    Err(Failure::broken(match left.first() {
+        None => "stopped before the end; what was written is deleted again".to_owned(),
+        Some(finding) => format!("stopped before the end; {}", finding.seen),
+    }))
 }
 
 fn show(report: &Report, json: bool) {

@@ -14,6 +14,10 @@ const GROUP: Group = Group::Browser;
 /// What a script's PUT may carry: our client the checksum, others a type of their own. A
 /// browser sends `content-length` without asking for it.
 const HEADERS: &str = "content-type,x-amz-checksum-sha256";
+/// What to do about a rule that forgets something.
+pub(super) const SET_RULE: &str = "`putgate setup` sets the rule; MinIO takes it from \
+                                   MINIO_API_CORS_ALLOW_ORIGIN at its start; `putgate setup \
+                                   --print cors --provider …` says it for others";
 /// How long a browser remembers a preflight that does not say, in seconds (Fetch standard).
 const SHORT: u32 = 5;
 
@@ -125,7 +129,7 @@ pub(super) async fn examine_cors(bench: &Bench<'_>) -> Vec<Finding> {
     }
     let mut found = Vec::new();
     for origin in origins {
-        let reply = ask(bench, &url, origin, HEADERS).await;
+        let reply = ask(bench, "PUT", &url, origin, HEADERS).await;
         let mut finding = preflight(origin, reply.as_ref());
         if reply.is_ok_and(|reply| !is_yes(&reply)) {
             let refused = refused_headers(bench, &url, origin).await;
@@ -143,15 +147,33 @@ pub(super) async fn examine_cors(bench: &Bench<'_>) -> Vec<Finding> {
     found
 }
 
-fn is_yes(reply: &Reply) -> bool {
+pub(super) fn is_yes(reply: &Reply) -> bool {
     (200..300).contains(&reply.status)
 }
 
-/// The preflight that a browser would send before a script's PUT with these headers.
-async fn ask(bench: &Bench<'_>, url: &str, origin: &str, headers: &str) -> Result<Reply, String> {
+/// Whether an answer is for pages of this origin.
+pub(super) fn allows(reply: &Reply, origin: &str) -> bool {
+    let allowed = reply.header("access-control-allow-origin");
+    allowed == "*" || allowed == origin
+}
+
+/// Whether a header of an answer lists this word, or all of them.
+pub(super) fn lists(reply: &Reply, header: &str, wanted: &str) -> bool {
+    let mut words = reply.header(header).split(',').map(str::trim);
+    words.any(|word| word == "*" || word.eq_ignore_ascii_case(wanted))
+}
+
+/// The preflight that a browser would send before a script's request with these headers.
+pub(super) async fn ask(
+    bench: &Bench<'_>,
+    method: &str,
+    url: &str,
+    origin: &str,
+    headers: &str,
+) -> Result<Reply, String> {
     let asked = [
         ("origin", origin),
-        ("access-control-request-method", "PUT"),
+        ("access-control-request-method", method),
         ("access-control-request-headers", headers),
     ];
     // Without headers to ask for, a browser leaves the line out.
@@ -169,7 +191,7 @@ async fn ask(bench: &Bench<'_>, url: &str, origin: &str, headers: &str) -> Resul
 /// Of a page whose PUT alone would be allowed, the headers that spoil it.
 async fn refused_headers(bench: &Bench<'_>, url: &str, origin: &str) -> Vec<&'static str> {
     let allowed = async |headers: &str| {
-        let reply = ask(bench, url, origin, headers).await;
+        let reply = ask(bench, "PUT", url, origin, headers).await;
         reply.is_ok_and(|reply| is_yes(&reply))
     };
     let mut refused = Vec::new();
@@ -185,15 +207,7 @@ async fn refused_headers(bench: &Bench<'_>, url: &str, origin: &str) -> Vec<&'st
 
 /// What an answer to a preflight means for pages of `origin`.
 fn preflight(origin: &str, reply: Result<&Reply, &String>) -> Finding {
-    let refuse = |seen: String| {
-        Finding::fail(
-            GROUP,
-            "cors",
-            seen,
-            "`putgate setup` sets the rule; MinIO takes it from MINIO_API_CORS_ALLOW_ORIGIN at \
-             its start; `putgate setup --print cors --provider …` says it for others",
-        )
-    };
+    let refuse = |seen: String| Finding::fail(GROUP, "cors", seen, SET_RULE);
     let reply = match reply {
         Ok(reply) => reply,
         Err(why) => return refuse(format!("{origin}: no answer to a preflight: {why}")),
@@ -202,25 +216,19 @@ fn preflight(origin: &str, reply: Result<&Reply, &String>) -> Finding {
         let said = reply.said();
         return refuse(format!("{origin}: the preflight was answered with {said}"));
     }
-    let allowed = reply.header("access-control-allow-origin");
-    if allowed != "*" && allowed != origin {
-        let said = if allowed.is_empty() {
-            "nobody"
-        } else {
-            allowed
+    if !allows(reply, origin) {
+        let said = match reply.header("access-control-allow-origin") {
+            "" => "nobody",
+            allowed => allowed,
         };
         return refuse(format!("{origin}: the preflight allows {said}"));
     }
-    let lists = |header: &str, wanted: &str| {
-        let mut words = reply.header(header).split(',').map(str::trim);
-        words.any(|word| word == "*" || word.eq_ignore_ascii_case(wanted))
-    };
-    if !lists("access-control-allow-methods", "PUT") {
+    if !lists(reply, "access-control-allow-methods", "PUT") {
         return refuse(format!("{origin}: the preflight does not allow PUT"));
     }
     let missing: Vec<&str> = HEADERS
         .split(',')
-        .filter(|name| !lists("access-control-allow-headers", name))
+        .filter(|name| !lists(reply, "access-control-allow-headers", name))
         .collect();
     if !missing.is_empty() {
         let missing = missing.join(" and ");
@@ -248,11 +256,7 @@ async fn refusal(bench: &Bench<'_>, url: &str, origin: &str) -> Finding {
         .wire
         .send(Method::PUT, &tampered, &[("origin", origin)], body)
         .await;
-    let readable = reply.as_ref().is_ok_and(|reply| {
-        let allowed = reply.header("access-control-allow-origin");
-        allowed == "*" || allowed == origin
-    });
-    if readable {
+    if reply.is_ok_and(|reply| allows(&reply, origin)) {
         Finding::pass(
             GROUP,
             "cors on refusals",

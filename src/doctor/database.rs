@@ -67,8 +67,9 @@ fn findings(examined: &Examined, asked: Timestamp, answered: Timestamp) -> Vec<F
                 GROUP,
                 "writes",
                 format!("it can be read and not written: {}", words(why)),
-                "give Putgate's user the right to write: to the file and its directory on \
-                 SQLite, to the tables on a PostgreSQL server that is no standby",
+                "make room on its disk, where that is full; else give Putgate's user the right \
+                 to write: to the file and its directory on SQLite, to the tables on a \
+                 PostgreSQL server that is no standby",
             ),
         });
     }

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::Method;
 
 use super::finding::{Finding, Group};
+use super::tidy::CHANGED;
 use super::uploads::FULL;
 use super::{Bench, TTL};
 use crate::store::{Bucket, Promotion, StoreError};
@@ -86,7 +87,7 @@ async fn ranges(bench: &Bench<'_>, key: &str) -> Finding {
 
 /// The copy has to be of what was judged, by one call and by parts.
 async fn conditions(bench: &Bench<'_>, key: &str) -> Finding {
-    let (whole, parts) = (bench.key("changed"), bench.key("changed-parts"));
+    let (whole, parts) = (bench.key("changed"), bench.key(CHANGED));
     let mut complaints = Vec::new();
     match bench.store.promote(&promotion(key, &whole, NOBODYS)).await {
         Err(StoreError::Changed) => {}

@@ -5,23 +5,33 @@
 //! |---|---|
 //! | `finding` | what was seen, and the report |
 //! | `database` | schema, writes, clock |
-//! | `storage` | keys, region, buckets, lifecycle, clock: as this server reaches the store |
+//! | `storage` | keys, region, buckets, clock: as this server reaches the store |
+//! | `lifecycle` | what the store ends by itself |
 //! | `browser` | endpoint and CORS: as a page reaches the store |
+//! | `uppy` | the same for pages with Uppy |
 //! | `uploads` | what a signed URL allows and what it must not |
+//! | `forms` | the same of a signed form |
+//! | `key` | what the key may do that browsers' URLs are signed with |
 //! | `files` | ranges, conditional copies, downloads |
 //! | `receiver` | where events go |
 //! | `wire` | plain HTTP, as a browser sends it |
+//! | `tidy` | takes away what a run wrote |
 //!
-//! It leaves nothing behind: its objects have keys under one prefix, are deleted before the
-//! report, and so are those of a run that was cut off.
+//! It leaves nothing behind: what it writes is under one prefix and deleted before the report,
+//! and what a run left that was killed, by one an hour later.
 
 mod browser;
 mod database;
 mod files;
 mod finding;
+mod forms;
+mod key;
+mod lifecycle;
 mod receiver;
 mod storage;
+mod tidy;
 mod uploads;
+mod uppy;
 mod wire;
 
 use std::sync::Arc;
@@ -29,9 +39,10 @@ use std::sync::Arc;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::db;
+use crate::domain::dialect::Dialect;
 use crate::domain::name::Id;
 use crate::domain::time::Seconds;
-use crate::store::{Bucket, Store, StoreError};
+use crate::store::{Store, StoreError};
 use crate::webhook::Receiver;
 
 pub use finding::{Finding, Group, Report, Status};
@@ -50,8 +61,21 @@ pub struct Patient {
     pub store: Result<Store, StoreError>,
     /// Its receiver of events; absent: it has none.
     pub receiver: Option<Result<Arc<Receiver>, String>>,
-    /// Names this run: no two runs meet in a bucket.
+    /// Names this run and says when it began: no two runs meet in a bucket.
     pub run: Id,
+}
+
+impl Patient {
+    fn bench(&self) -> Option<Bench<'_>> {
+        let store = self.store.as_ref().ok()?;
+        Some(Bench {
+            config: &self.config,
+            store,
+            wire: wire::Wire::new(),
+            run: self.run,
+            clock: Clock::System,
+        })
+    }
 }
 
 /// A store that can be spoken to, for the checks that need it.
@@ -68,6 +92,12 @@ impl Bench<'_> {
     fn key(&self, name: &str) -> String {
         format!("{PREFIX}{}/{name}", self.run)
     }
+
+    /// Whether pages with Uppy upload here.
+    fn speaks_uppy(&self) -> bool {
+        let mut slots = self.config.slots.values();
+        slots.any(|slot| slot.policy.dialects.contains(&Dialect::Uppy))
+    }
 }
 
 /// How long the doctor's signed requests work.
@@ -77,21 +107,22 @@ const TTL: Seconds = Seconds(300);
 pub async fn examine(patient: &Patient) -> Report {
     let mut report = Report::default();
     report.add(database::examine(&patient.database).await);
-    match &patient.store {
-        Err(error) => report.add(vec![storage::no_store(error)]),
-        Ok(store) => {
-            let bench = Bench {
-                config: &patient.config,
-                store,
-                wire: wire::Wire::new(),
-                run: patient.run,
-                clock: Clock::System,
-            };
-            Box::pin(examine_store(&bench, &mut report)).await;
-        }
+    if let Err(error) = &patient.store {
+        report.add(vec![storage::no_store(error)]);
+    }
+    if let Some(bench) = patient.bench() {
+        Box::pin(examine_store(&bench, &mut report)).await;
     }
     report.add(vec![receiver::examine(patient).await]);
     report
+}
+
+/// Takes away what an examination wrote that was cut off; answers what it could not.
+pub async fn clean_up(patient: &Patient) -> Vec<Finding> {
+    match patient.bench() {
+        None => Vec::new(),
+        Some(bench) => tidy::clean_up(&bench).await,
+    }
 }
 
 async fn examine_store(bench: &Bench<'_>, report: &mut Report) {
@@ -111,6 +142,7 @@ async fn examine_store(bench: &Bench<'_>, report: &mut Report) {
     }
     if reached.uploads {
         report.add(browser::examine_cors(bench).await);
+        report.add(uppy::examine(bench).await);
         report.add(Box::pin(uploads::examine(bench)).await);
     } else {
         let why = "not looked at: the public endpoint comes first";
@@ -119,41 +151,7 @@ async fn examine_store(bench: &Bench<'_>, report: &mut Report) {
             Finding::skip(Group::Uploads, "all", why),
         ]);
     }
-    report.add(Box::pin(uploads::examine_key(bench)).await);
+    report.add(Box::pin(key::examine(bench)).await);
     report.add(Box::pin(files::examine(bench, reached.downloads)).await);
-    report.add(clean_up(bench).await);
-}
-
-/// Deletes all that this run and those before it left; says so only when it cannot.
-async fn clean_up(bench: &Bench<'_>) -> Vec<Finding> {
-    let mut left = Vec::new();
-    for bucket in [Bucket::Staging, Bucket::Files] {
-        loop {
-            let page = match bench.store.list(bucket, PREFIX, None, 1000).await {
-                Ok(page) => page,
-                Err(error) => {
-                    left.push(format!("the {bucket} cannot be listed: {error}"));
-                    break;
-                }
-            };
-            let count = page.objects.len();
-            for object in page.objects {
-                if let Err(error) = bench.store.delete(bucket, &object.key).await {
-                    left.push(format!("{} stays in the {bucket}: {error}", object.key));
-                }
-            }
-            if count == 0 || page.next.is_none() || !left.is_empty() {
-                break;
-            }
-        }
-    }
-    match left.first() {
-        None => Vec::new(),
-        Some(first) => vec![Finding::fail(
-            Group::Files,
-            "cleaning up",
-            first.clone(),
-            "the server's key has to list and delete in both buckets: `putgate setup --print iam`",
-        )],
-    }
+    report.add(tidy::clean_up(bench).await);
 }

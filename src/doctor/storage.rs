@@ -1,14 +1,14 @@
-//! The store as this server reaches it: keys, region, buckets, lifecycle, clock.
+//! The store as this server reaches it: keys, region, buckets, clock.
 
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
-use super::Bench;
 use super::database::clock;
 use super::finding::{Finding, Group, Status};
+use super::{Bench, lifecycle};
 use crate::config::{ServerKey, UploadKey};
 use crate::domain::time::Timestamp;
-use crate::store::{Bucket, BucketLook, Forgets, StoreError};
+use crate::store::{Bucket, BucketLook, StoreError};
 
 const GROUP: Group = Group::Storage;
 
@@ -47,8 +47,10 @@ pub(super) async fn examine(bench: &Bench<'_>) -> Vec<Finding> {
     if let Some(date) = staging.date.as_deref().and_then(moment) {
         found.push(clock(GROUP, "the store", date, (asked, answered)));
     }
-    if staging.listed.is_ok() {
-        found.push(lifecycle(bench).await);
+    for (bucket, look) in [(Bucket::Staging, &staging), (Bucket::Files, &files)] {
+        if look.listed.is_ok() {
+            found.push(lifecycle::examine(bench, bucket).await);
+        }
     }
     found
 }
@@ -64,8 +66,13 @@ fn keys(bench: &Bench<'_>) -> Finding {
         UploadKey::Same => "browsers' URLs are signed with it too",
     };
     let now = bench.clock.now();
-    let ends = bench.store.keys_end().0.map(|at| now.seconds_until(at));
-    key_life(&format!("{server}; {upload}"), ends)
+    // Whichever ends first: browsers' URLs need the one, this server the other.
+    let (server_ends, upload_ends) = bench.store.keys_end();
+    let ends = [server_ends, upload_ends].into_iter().flatten().min();
+    key_life(
+        &format!("{server}; {upload}"),
+        ends.map(|at| now.seconds_until(at)),
+    )
 }
 
 /// What a key's remaining seconds mean; `None`: it does not end.
@@ -159,44 +166,6 @@ fn listed(bucket: Bucket, name: &str, look: &BucketLook) -> Finding {
         ),
     };
     Finding::fail(GROUP, check, seen, fix)
-}
-
-async fn lifecycle(bench: &Bench<'_>) -> Finding {
-    let by_hand = "nothing has to be done while Putgate runs: it cleans staging itself, and the \
-                   rule is a net below that";
-    match bench.store.staging_forgets().await {
-        Ok(Forgets::Everything) => Finding::pass(
-            GROUP,
-            "lifecycle",
-            "staging forgets old objects and unfinished multipart uploads by itself",
-        ),
-        Ok(Forgets::ObjectsOnly) => Finding::warn(
-            GROUP,
-            "lifecycle",
-            "staging forgets old objects by itself, and no unfinished multipart uploads",
-            "where the store has no rule for them (MinIO), start it with \
-             MINIO_API_STALE_UPLOADS_EXPIRY=336h, as `putgate setup` says",
-        ),
-        Ok(Forgets::Nothing) => Finding::warn(
-            GROUP,
-            "lifecycle",
-            "staging has no rule to forget what is old",
-            "`putgate setup` sets it; or `putgate setup --print lifecycle --provider …`",
-        ),
-        Ok(Forgets::Unsupported) => Finding::warn(
-            GROUP,
-            "lifecycle",
-            "this store has no lifecycle rules",
-            by_hand,
-        ),
-        Err(error) => Finding::warn(
-            GROUP,
-            "lifecycle",
-            error.to_string(),
-            "the server's key may not read the rule; `putgate setup --print lifecycle` says \
-             what it should be",
-        ),
-    }
 }
 
 /// An HTTP date (RFC 9110 §5.6.7).

@@ -1,5 +1,5 @@
 //! What the URLs that browsers get can do, and what they must not: each tried through the
-//! public endpoint, as a browser or an attacker would.
+//! public endpoint, as a browser or an attacker would. Forms are in a file of their own.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -8,31 +8,36 @@ use http::Method;
 use sha2::{Digest, Sha256};
 
 use super::finding::{Finding, Group, Status};
+use super::tidy::{COPIED, MULTIPART};
 use super::wire::Reply;
-use super::{Bench, TTL};
-use crate::config::UploadKey;
-use crate::domain::slot::MIN_PART_SIZE;
+use super::{Bench, TTL, forms};
+use crate::domain::dialect::Dialect;
+use crate::domain::slot::{MAX_PUT_SIZE, MIN_PART_SIZE, Policy};
 use crate::domain::time::Seconds;
 use crate::store::{Bucket, Deed, Part, Presigned, Promotion, StoreError};
 
 const GROUP: Group = Group::Uploads;
 
-/// The most that one trial sends, whatever the slots' parts are.
+/// The most that one trial sends, whatever a browser may send.
 const LARGEST: u64 = 64 * 1024 * 1024;
 /// What the small trials send.
-const SMALL: &[u8] = b"putgate doctor: a body of little meaning and of a known length";
+pub(super) const SMALL: &[u8] = b"putgate doctor: a body of little meaning and of a known length";
 
 /// What to do about a store without room.
 pub(super) const FULL: &str = "make room at the store, or raise its quota: until then uploads \
                                are answered with 507 storage-full";
 
-/// What one PUT of a browser may hold: the largest part of any slot.
-fn full_part(bench: &Bench<'_>) -> u64 {
-    let slots = bench.config.slots.values();
-    let largest = slots.filter_map(|slot| slot.policy.part_size).max();
-    largest
-        .unwrap_or(MIN_PART_SIZE)
-        .clamp(MIN_PART_SIZE, LARGEST)
+/// The largest body that a browser sends at once, in bytes: a whole file, or a part of the
+/// slot's size. Uppy posts a file as a whole whatever that is.
+fn largest_body<'a>(policies: impl Iterator<Item = &'a Policy>) -> u64 {
+    let of_slot = |policy: &Policy| {
+        let whole = policy.max_file_size.min(MAX_PUT_SIZE);
+        match policy.part_size {
+            Some(part) if !policy.dialects.contains(&Dialect::Uppy) => part.min(whole),
+            _ => whole,
+        }
+    };
+    policies.map(of_slot).max().unwrap_or(MIN_PART_SIZE)
 }
 
 pub(super) async fn examine(bench: &Bench<'_>) -> Vec<Finding> {
@@ -50,7 +55,7 @@ pub(super) async fn examine(bench: &Bench<'_>) -> Vec<Finding> {
         copy_source(bench).await,
         metadata(bench).await,
         multipart(bench).await,
-        form(bench).await,
+        forms::examine(bench).await,
     ]
 }
 
@@ -83,10 +88,19 @@ struct Attack<'a> {
 
 /// What is wrong with the store's answer to an attack; `None`: it refused, and kept nothing.
 async fn complaint(bench: &Bench<'_>, attack: Attack<'_>) -> Option<String> {
-    let what = attack.what;
     let body = Bytes::copy_from_slice(attack.body);
     let reply = send(bench, &attack.signed, body, &[]).await;
-    let kept = bench.store.head(Bucket::Staging, attack.key).await;
+    outcome(bench, attack.what, attack.key, reply).await
+}
+
+/// The same of an attack that was sent already.
+pub(super) async fn outcome(
+    bench: &Bench<'_>,
+    what: &str,
+    key: &str,
+    reply: Result<Reply, String>,
+) -> Option<String> {
+    let kept = bench.store.head(Bucket::Staging, key).await;
     match (reply, kept) {
         (Err(why), _) => Some(format!("{what}: no answer: {why}")),
         (Ok(reply), Ok(None)) if (400..500).contains(&reply.status) => None,
@@ -105,7 +119,7 @@ async fn complaint(bench: &Bench<'_>, attack: Attack<'_>) -> Option<String> {
 const HIDDEN: &str = "refused behind a 200: nothing was kept";
 
 /// A finding from all complaints of one check.
-fn refused(
+pub(super) fn refused(
     check: &'static str,
     complaints: impl IntoIterator<Item = Option<String>>,
     good: &str,
@@ -127,35 +141,53 @@ fn refused(
     }
 }
 
-fn unsigned(check: &'static str, why: &StoreError) -> Finding {
+pub(super) fn unsigned(check: &'static str, why: &StoreError) -> Finding {
     Finding::fail(GROUP, check, why.to_string(), "see the keys above")
 }
 
-/// A small body, and a part of full size, all the way. The small one goes first: a store that
-/// refuses a large one at once may cut the line before its reason is read.
+/// A small body, and the largest that a browser sends, all the way. The small one goes first:
+/// a store that refuses a large one at once may cut the line before its reason is read.
 async fn put(bench: &Bench<'_>) -> Finding {
     if let Err(finding) = put_one(bench, "small", SMALL.len() as u64).await {
         return finding;
     }
-    let size = full_part(bench);
-    match put_one(bench, "put", size).await {
-        Err(finding) => finding,
-        Ok(reply) => Finding::pass(
-            GROUP,
-            "put",
-            format!(
-                "{} arrived whole in {} ms",
-                bytes(size),
-                reply.took.as_millis()
-            ),
-        ),
+    let wanted = largest_body(bench.config.slots.values().map(|slot| &slot.policy));
+    let size = wanted.min(LARGEST);
+    let reply = match put_one(bench, "put", size).await {
+        Err(finding) => return finding,
+        Ok(reply) => reply,
+    };
+    let arrived = format!("arrived whole in {} ms", reply.took.as_millis());
+    if size == wanted {
+        return Finding::pass(GROUP, "put", format!("{} {arrived}", bytes(size)));
     }
+    Finding::warn(
+        GROUP,
+        "put",
+        format!(
+            "of the {} that browsers may send at once {} were tried, which {arrived}",
+            bytes(wanted),
+            bytes(size)
+        ),
+        "see that nothing in front of the store limits a body's size (nginx: \
+         client_max_body_size 0) or time, or give that slot a smaller part_size or max_file_size",
+    )
 }
 
+/// A size in the largest unit that it is a whole number of.
 fn bytes(size: u64) -> String {
-    match size / (1024 * 1024) {
-        0 => format!("{size} bytes"),
-        mib => format!("{mib} MiB"),
+    let units = [
+        (1 << 30, "GiB"),
+        (1_000_000_000, "GB"),
+        (1 << 20, "MiB"),
+        (1_000_000, "MB"),
+        (1 << 10, "KiB"),
+        (1_000, "kB"),
+    ];
+    let fits = |(unit, _): &(u64, _)| size >= *unit && size.is_multiple_of(*unit);
+    match units.into_iter().find(fits) {
+        Some((unit, name)) => format!("{} {name}", size / unit),
+        None => format!("{size} bytes"),
     }
 }
 
@@ -203,7 +235,10 @@ async fn put_one(bench: &Bench<'_>, name: &str, size: u64) -> Result<Reply, Find
 async fn why_not(bench: &Bench<'_>, key: &str, status: u16) -> &'static str {
     let key_is_good = bench.store.uploader_may(Deed::WriteStaging, key).await == Ok(true);
     match (status, key_is_good) {
-        (413, _) => "a proxy limits bodies: allow a full part (nginx: client_max_body_size 0)",
+        (413, _) => {
+            "a proxy limits bodies: allow what a browser sends at once (nginx: \
+             client_max_body_size 0), or give the slots a part_size below that"
+        }
         (300..=399, _) => {
             "write the store's regional address as public_endpoint: a browser \
              follows no redirect after a preflight"
@@ -371,7 +406,7 @@ async fn copy_source(bench: &Bench<'_>) -> Finding {
             "give browsers a key that may only put objects into staging: upload_access_key and \
              upload_secret_key, with what `putgate setup --print iam --provider …` says",
         ),
-        Ok(Taken { refused: true, .. }) => Finding::pass(
+        Ok(Taken { ignored: false, .. }) => Finding::pass(
             GROUP,
             "copy source",
             "an unsigned x-amz-copy-source is refused, on a PUT and on a part",
@@ -385,16 +420,17 @@ async fn copy_source(bench: &Bench<'_>) -> Finding {
 }
 
 /// What came of a copy source.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 struct Taken {
-    refused: bool,
+    /// The PUT or the part was taken as if it had none.
+    ignored: bool,
     copied: bool,
 }
 
 async fn try_copy_source(bench: &Bench<'_>) -> Result<Taken, StoreError> {
     const SOURCE: &[u8] = b"putgate doctor: this must not be copied by an uploader";
     let store = bench.store;
-    let (source, target) = (bench.key("source"), bench.key("copied"));
+    let (source, target) = (bench.key("source"), bench.key(COPIED));
     store.leave(Bucket::Staging, &source, SOURCE).await?;
     let named = format!("{}/{source}", store.name(Bucket::Staging));
     let header = [("x-amz-copy-source", named.as_str())];
@@ -410,12 +446,19 @@ async fn try_copy_source(bench: &Bench<'_>) -> Result<Taken, StoreError> {
         let object = store.head(Bucket::Staging, &target).await?;
         let parts = store.list_parts(&target, &id).await?;
         let is_source = |size: u64| size == SOURCE.len() as u64;
-        let refused = |reply: &Reply| (400..500).contains(&reply.status);
-        Ok(Taken {
-            refused: refused(&put) && refused(&part),
-            copied: object.is_some_and(|(size, _)| is_source(size))
-                || parts.iter().any(|part| is_source(part.size)),
-        })
+        let copied = object.is_some_and(|(size, _)| is_source(size))
+            || parts.iter().any(|part| is_source(part.size));
+        let mut ignored = false;
+        for reply in [put, part] {
+            match reply.status {
+                400..=499 | 501 => {}
+                200..=299 => ignored = true,
+                // What a store in trouble says proves nothing, but a copy is a copy.
+                _ if copied => {}
+                _ => return Err(lost(format!("it was answered with {}", reply.said()))),
+            }
+        }
+        Ok(Taken { ignored, copied })
     }
     .await;
     store.abort_multipart(Bucket::Staging, &target, &id).await?;
@@ -478,7 +521,8 @@ async fn try_metadata(bench: &Bench<'_>) -> Result<Option<Vec<String>>, StoreErr
 }
 
 async fn multipart(bench: &Bench<'_>) -> Finding {
-    let (key, size) = (bench.key("multipart"), full_part(bench));
+    // The least that can be put together: how large a body may be was seen above.
+    let (key, size) = (bench.key(MULTIPART), MIN_PART_SIZE);
     let fix = "the server's key has to begin, list, complete and abort multipart uploads in \
                staging, and the upload key to put parts: `putgate setup --print iam`";
     let id = match bench.store.create_multipart(&key).await {
@@ -545,140 +589,52 @@ async fn try_multipart(bench: &Bench<'_>, key: &str, id: &str, full: u64) -> Res
     }
 }
 
-/// Forms, which the API does not use: for clients that can only post.
-async fn form(bench: &Bench<'_>) -> Finding {
-    const BOUNDARY: &str = "putgate-doctor";
-    let key = bench.key("form");
-    let fix = "nothing has to be done for Putgate's own client, which uses PUT; clients that \
-               post forms cannot use this store";
-    let form = match bench
-        .store
-        .presign_post(&key, 1..=1024, TTL, bench.clock.now())
-    {
-        Ok(form) => form,
-        Err(why) => return unsigned("form", &why),
-    };
-    let mut body = Vec::new();
-    for (name, value) in &form.fields {
-        let part = format!(
-            "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n"
-        );
-        body.extend_from_slice(part.as_bytes());
-    }
-    let head = format!(
-        "--{BOUNDARY}\r\nContent-Disposition: form-data; name=\"file\"; filename=\"f\"\r\n\
-         Content-Type: application/octet-stream\r\n\r\n"
-    );
-    body.extend_from_slice(head.as_bytes());
-    body.extend_from_slice(SMALL);
-    body.extend_from_slice(format!("\r\n--{BOUNDARY}--\r\n").as_bytes());
-    let kind = format!("multipart/form-data; boundary={BOUNDARY}");
-    let headers = [("content-type", kind.as_str())];
-    match bench
-        .wire
-        .send(Method::POST, &form.url, &headers, body.into())
-        .await
-    {
-        Ok(reply) if (200..300).contains(&reply.status) => {
-            match bench.store.head(Bucket::Staging, &key).await {
-                Ok(Some((size, _))) if size == SMALL.len() as u64 => {
-                    Finding::pass(GROUP, "form", "a signed form uploads too")
-                }
-                _ => Finding::warn(
-                    GROUP,
-                    "form",
-                    "a form was taken, and no object is there",
-                    fix,
-                ),
-            }
-        }
-        Ok(reply) => {
-            let seen = format!("a signed form was answered with {}", reply.said());
-            Finding::warn(GROUP, "form", seen, fix)
-        }
-        Err(why) => Finding::warn(GROUP, "form", format!("no answer to a form: {why}"), fix),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// `read, list or write`.
-fn joined(words: &[&str], last: &str) -> String {
-    match words {
-        [] => String::new(),
-        [one] => (*one).to_owned(),
-        [first @ .., end] => format!("{} {last} {end}", first.join(", ")),
-    }
-}
+    const MIB: u64 = 1024 * 1024;
 
-/// What the upload key may do besides uploading.
-pub(super) async fn examine_key(bench: &Bench<'_>) -> Vec<Finding> {
-    if matches!(bench.config.storage.upload_key, UploadKey::Same) {
-        return vec![Finding::warn(
-            GROUP,
-            "upload key",
-            "it is the server's own, so only the store's refusal of copy sources keeps files \
-             from uploaders",
-            "give browsers a key that may only put objects into staging: upload_access_key and \
-             upload_secret_key",
-        )];
-    }
-    let key = bench.key("unread");
-    for bucket in [Bucket::Staging, Bucket::Files] {
-        if let Err(why) = bench.store.leave(bucket, &key, SMALL).await {
-            let seen = format!("the server's key cannot write to the {bucket}: {why}");
-            let fix = match why {
-                StoreError::Full(_) => FULL,
-                _ => "give it what `putgate setup --print iam --provider …` says",
-            };
-            return vec![Finding::fail(GROUP, "upload key", seen, fix)];
+    #[test]
+    fn a_browser_sends_a_whole_file_at_once_unless_its_slot_cuts_it() {
+        let policy = |max_file_size, part_size, dialects: &[Dialect]| Policy {
+            max_file_size,
+            part_size,
+            dialects: dialects.to_vec(),
+            ..Policy::default()
+        };
+        for (policies, largest) in [
+            (vec![policy(50_000_000, None, &[])], 50_000_000),
+            (vec![policy(50 * MIB, Some(8 * MIB), &[])], 8 * MIB),
+            (vec![policy(3 * MIB, Some(8 * MIB), &[])], 3 * MIB),
+            (vec![policy(10 << 40, None, &[])], MAX_PUT_SIZE),
+            (
+                vec![policy(50 * MIB, Some(8 * MIB), &[Dialect::Uppy])],
+                50 * MIB,
+            ),
+            (
+                vec![
+                    policy(MIB, None, &[]),
+                    policy(1 << 40, Some(512 * MIB), &[]),
+                ],
+                512 * MIB,
+            ),
+        ] {
+            assert_eq!(largest_body(policies.iter()), largest, "{policies:?}");
         }
     }
-    let written = bench.key("written-by-uploader");
-    let files = [
-        ("read", Deed::Read(Bucket::Files), &key),
-        ("list", Deed::List(Bucket::Files), &key),
-        ("write", Deed::WriteFiles, &written),
-    ];
-    let staging = [
-        ("read", Deed::Read(Bucket::Staging), &key),
-        ("list", Deed::List(Bucket::Staging), &key),
-    ];
-    let fix = "give it the right to put objects into staging and no other: `putgate setup \
-               --print iam --provider …`";
-    let mut found = Vec::new();
-    for (bucket, deeds) in [(Bucket::Files, &files[..]), (Bucket::Staging, &staging[..])] {
-        let mut may = Vec::new();
-        let mut unclear = None;
-        for (verb, deed, key) in deeds {
-            match bench.store.uploader_may(*deed, key).await {
-                Ok(true) => may.push(*verb),
-                Ok(false) => {}
-                Err(why) => unclear = Some(format!("whether it may {verb} the {bucket}: {why}")),
-            }
+
+    #[test]
+    fn a_size_is_written_as_it_was_configured() {
+        for (size, text) in [
+            (62, "62 bytes"),
+            (5 * MIB, "5 MiB"),
+            (20_000_000, "20 MB"),
+            (MAX_PUT_SIZE, "5 GiB"),
+            (10_000_000_000, "10 GB"),
+            (1_500, "1500 bytes"),
+        ] {
+            assert_eq!(bytes(size), text);
         }
-        let verbs: Vec<&str> = deeds.iter().map(|deed| deed.0).collect();
-        found.push(match (may.is_empty(), bucket, unclear) {
-            (false, Bucket::Files, _) => Finding::fail(
-                GROUP,
-                "upload key",
-                format!("it may {} the {bucket}", joined(&may, "and")),
-                fix,
-            ),
-            (false, Bucket::Staging, _) => Finding::warn(
-                GROUP,
-                "upload key",
-                format!(
-                    "it may {} the {bucket}, where others' uploads wait",
-                    joined(&may, "and")
-                ),
-                fix,
-            ),
-            (true, _, Some(unclear)) => Finding::warn(GROUP, "upload key", unclear, fix),
-            (true, ..) => Finding::pass(
-                GROUP,
-                "upload key",
-                format!("it may not {} the {bucket}", joined(&verbs, "or")),
-            ),
-        });
     }
-    found
 }

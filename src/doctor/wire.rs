@@ -12,8 +12,10 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use tokio::time::timeout;
 
-/// How long one answer may take: a full part over a slow line.
+/// How long an answer may take, beside the time that the body needs.
 const PATIENCE: Duration = Duration::from_mins(1);
+/// The slowest line on which a body arrives, in bytes a second: a megabit.
+const SLOWEST: u64 = 128 * 1024;
 /// How much of an answer is read, in bytes; no check needs more.
 const MAX_BODY: usize = 1024 * 1024;
 
@@ -76,6 +78,7 @@ impl Wire {
         headers: &[(&str, &str)],
         body: Bytes,
     ) -> Result<Reply, String> {
+        let patience = patience(body.len());
         let mut request = Request::builder().method(method).uri(url);
         for (name, value) in headers {
             request = request.header(*name, *value);
@@ -100,10 +103,16 @@ impl Wire {
                 took: started.elapsed(),
             })
         };
-        timeout(PATIENCE, talk)
+        timeout(patience, talk)
             .await
-            .unwrap_or_else(|_| Err(format!("no answer within {} s", PATIENCE.as_secs())))
+            .unwrap_or_else(|_| Err(format!("no answer within {} s", patience.as_secs())))
     }
+}
+
+/// How long the answer to a body of so many bytes is waited for.
+fn patience(body: usize) -> Duration {
+    let body = u64::try_from(body).unwrap_or(u64::MAX);
+    PATIENCE + Duration::from_secs(body / SLOWEST)
 }
 
 /// The innermost cause, cut before anything that could be a URL's query.
@@ -119,4 +128,15 @@ fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
         .chars()
         .take(200)
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_large_body_may_take_as_long_as_a_slow_line_needs() {
+        assert_eq!(patience(62).as_secs(), 60);
+        assert_eq!(patience(64 * 1024 * 1024).as_secs(), 60 + 512);
+    }
 }

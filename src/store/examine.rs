@@ -9,6 +9,9 @@ use aws_sdk_s3::config::interceptors::AfterDeserializationInterceptorContextRef;
 use aws_sdk_s3::config::{ConfigBag, Intercept, RuntimeComponents};
 use aws_sdk_s3::error::{BoxError, SdkError};
 use aws_sdk_s3::primitives::ByteStream;
+use aws_sdk_s3::types::{
+    ExpirationStatus, LifecycleRule, LifecycleRuleAndOperator, LifecycleRuleFilter,
+};
 use aws_smithy_runtime_api::client::orchestrator::HttpResponse;
 
 use super::error::from_sdk;
@@ -41,17 +44,19 @@ pub struct BucketLook {
     pub date: Option<String>,
 }
 
-/// What the staging bucket forgets by itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Forgets {
-    /// Objects, and unfinished multipart uploads too.
-    Everything,
-    /// Objects alone.
-    ObjectsOnly,
-    /// Nothing: there is no rule.
-    Nothing,
-    /// The store has no such rules.
-    Unsupported,
+/// A bucket's lifecycle rule, as far as it ends something.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EndRule {
+    /// Whether it is in force.
+    pub is_on: bool,
+    /// How the keys begin that it is about; empty: all.
+    pub prefix: String,
+    /// Whether it is about some of those only, by size or tag.
+    pub is_narrow: bool,
+    /// After how many days objects end, at least 1; 0: from a date on.
+    pub objects: Option<u32>,
+    /// After how many days unfinished multipart uploads end.
+    pub uploads: Option<u32>,
 }
 
 impl Store {
@@ -131,23 +136,14 @@ impl Store {
         }
     }
 
-    /// What the lifecycle rules of the staging bucket say.
-    pub async fn staging_forgets(&self) -> Result<Forgets, StoreError> {
+    /// The lifecycle rules of a bucket; `None`: the store has no such rules.
+    pub async fn lifecycle(&self, bucket: Bucket) -> Result<Option<Vec<EndRule>>, StoreError> {
         let call = self.0.client.get_bucket_lifecycle_configuration();
-        match call.bucket(self.name(Bucket::Staging)).send().await {
-            Ok(rules) => {
-                let rules = || rules.rules().iter();
-                let objects = rules().any(|rule| rule.expiration().is_some());
-                let aborts = rules().any(|rule| rule.abort_incomplete_multipart_upload().is_some());
-                Ok(match (objects, aborts) {
-                    (true, true) => Forgets::Everything,
-                    (true, false) => Forgets::ObjectsOnly,
-                    (false, _) => Forgets::Nothing,
-                })
-            }
+        match call.bucket(self.name(bucket)).send().await {
+            Ok(rules) => Ok(Some(rules.rules().iter().map(end_rule).collect())),
             Err(error) => match status(&error) {
-                Some(404) => Ok(Forgets::Nothing),
-                Some(501) => Ok(Forgets::Unsupported),
+                Some(404) => Ok(Some(Vec::new())),
+                Some(501) => Ok(None),
                 _ => Err(from_sdk("GetBucketLifecycleConfiguration", &error)),
             },
         }
@@ -194,6 +190,31 @@ impl Store {
     /// When the keys in use end: the server's, and the one that browser URLs are signed with.
     pub fn keys_end(&self) -> (Option<Timestamp>, Option<Timestamp>) {
         (self.0.downloads.keys_end(), self.0.uploads.keys_end())
+    }
+}
+
+fn end_rule(rule: &LifecycleRule) -> EndRule {
+    #[expect(deprecated, reason = "old rules have their prefix there still")]
+    let own = rule.prefix();
+    let filter = rule.filter();
+    let both = filter.and_then(LifecycleRuleFilter::and);
+    let inner = filter.and_then(LifecycleRuleFilter::prefix);
+    let prefix = both.and_then(LifecycleRuleAndOperator::prefix).or(inner);
+    let by_size = filter.is_some_and(|filter| {
+        filter.object_size_greater_than().is_some() || filter.object_size_less_than().is_some()
+    });
+    let days = |days: Option<i32>| days.and_then(|days| u32::try_from(days).ok());
+    let objects = rule.expiration().and_then(|ends| {
+        let from_a_date = ends.date().map(|_| 0);
+        days(ends.days()).filter(|days| *days > 0).or(from_a_date)
+    });
+    let uploads = rule.abort_incomplete_multipart_upload();
+    EndRule {
+        is_on: *rule.status() == ExpirationStatus::Enabled,
+        prefix: prefix.or(own).unwrap_or_default().to_owned(),
+        is_narrow: both.is_some() || by_size || filter.and_then(LifecycleRuleFilter::tag).is_some(),
+        objects,
+        uploads: uploads.and_then(|ends| days(ends.days_after_initiation())),
     }
 }
 

@@ -42,7 +42,7 @@ use keys::Renewal;
 use sign::{DownloadSigner, Endpoint, UploadSigner};
 
 pub use error::StoreError;
-pub use examine::{BucketLook, Deed, Forgets};
+pub use examine::{BucketLook, Deed, EndRule};
 pub use list::{Object, Page};
 pub use multipart::Part;
 pub use promote::{Copying, Promotion};

@@ -4,12 +4,14 @@
 
 use std::net::SocketAddr;
 
+use aws_sdk_s3::Client;
+use aws_sdk_s3::config::{BehaviorVersion, Credentials, Region};
 use axum::http::header::{CONTENT_LENGTH, DATE, HOST};
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode};
 use bytes::Bytes;
 use http_body_util::combinators::BoxBody;
-use http_body_util::{BodyExt, Empty};
-use hyper::body::Incoming;
+use http_body_util::{BodyExt, Full};
+use hyper::body::{Body, Incoming};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use putgate::clock::Clock;
@@ -36,6 +38,10 @@ pub enum Meddling {
     SignedPreflights,
     /// Takes the headers off that say how a download is to be kept.
     BareDownloads,
+    /// Keeps uploads of these names though the store refuses them.
+    Takes(&'static [&'static str]),
+    /// Has these lifecycle rules, of staging and of the files bucket.
+    Rules(&'static str, &'static str),
 }
 
 /// Starts one in front of the store at `to` (`http://…`); answers its own endpoint.
@@ -57,10 +63,66 @@ pub async fn start(to: &str, meddling: Meddling) -> String {
 type Answer = Response<BoxBody<Bytes, hyper::Error>>;
 
 fn bare(status: u16) -> Answer {
-    let empty = Empty::new().map_err(|never| match never {}).boxed();
-    let mut answer = Response::new(empty);
+    said(status, "")
+}
+
+fn said(status: u16, text: &'static str) -> Answer {
+    let body = Full::from(text).map_err(|never| match never {}).boxed();
+    let mut answer = Response::new(body);
     *answer.status_mut() = StatusCode::from_u16(status).unwrap();
     answer
+}
+
+/// The SDK's own view of the devstore.
+pub fn admin(endpoint: &str) -> Client {
+    let keys = Credentials::new("server", "server-secret", None, None, "test");
+    let config = aws_sdk_s3::Config::builder()
+        .behavior_version(BehaviorVersion::v2026_01_12())
+        .credentials_provider(keys)
+        .region(Region::new("us-east-1"))
+        .endpoint_url(endpoint)
+        .force_path_style(true);
+    Client::from_conf(config.build())
+}
+
+async fn hand_on<B>(to: SocketAddr, request: Request<B>) -> Result<Answer, hyper::Error>
+where
+    B: Body<Data = Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>> + Send + 'static,
+{
+    let io = TokioIo::new(TcpStream::connect(to).await.unwrap());
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
+    tokio::spawn(connection);
+    Ok(sender.send_request(request).await?.map(BodyExt::boxed))
+}
+
+/// The key in staging that an upload is for: a PUT's path, a form's field.
+fn key_of(method: &Method, path: &str, body: &[u8]) -> Option<String> {
+    if *method == Method::PUT {
+        return path.strip_prefix("/staging/").map(str::to_owned);
+    }
+    let text = String::from_utf8_lossy(body);
+    let (_, rest) = text.split_once("name=\"key\"\r\n\r\n")?;
+    Some(rest.split_once("\r\n")?.0.to_owned())
+}
+
+async fn take(
+    to: SocketAddr,
+    names: &[&str],
+    request: Request<Incoming>,
+) -> Result<Answer, hyper::Error> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await?.to_bytes();
+    let key = key_of(&parts.method, parts.uri.path(), &body);
+    let request = Request::from_parts(parts, Full::new(body.clone()));
+    let answer = hand_on(to, request).await?;
+    let wanted = |key: &String| names.iter().any(|name| key.ends_with(&format!("/{name}")));
+    let Some(key) = key.filter(|key| !answer.status().is_success() && wanted(key)) else {
+        return Ok(answer);
+    };
+    let put = admin(&format!("http://{to}")).put_object();
+    let put = put.bucket("staging").key(key).body(body.into());
+    put.send().await.unwrap();
+    Ok(bare(200))
 }
 
 async fn answer(
@@ -71,6 +133,8 @@ async fn answer(
     let length = request.headers().get(CONTENT_LENGTH);
     let length: u64 = length.map_or(0, |text| text.to_str().unwrap().parse().unwrap());
     let method = request.method().clone();
+    let query = request.uri().query().unwrap_or_default();
+    let is_lifecycle = method == Method::GET && query.contains("lifecycle");
     match meddling {
         Meddling::Limit(most) if length > most => {
             // To the end, or the client would see a broken pipe at times.
@@ -81,17 +145,18 @@ async fn answer(
             return Ok(bare(501));
         }
         Meddling::SignedPreflights if method == Method::OPTIONS => return Ok(bare(403)),
+        Meddling::Takes(names) => return take(to, names, request).await,
+        Meddling::Rules(staging, files) if is_lifecycle => {
+            let is_staging = request.uri().path().starts_with("/staging");
+            return Ok(said(200, if is_staging { staging } else { files }));
+        }
         Meddling::OtherHost => {
             let host = HeaderValue::try_from(to.to_string()).unwrap();
             request.headers_mut().insert(HOST, host);
         }
         _ => {}
     }
-    let stream = TcpStream::connect(to).await.unwrap();
-    let io = TokioIo::new(stream);
-    let (mut sender, connection) = hyper::client::conn::http1::handshake(io).await?;
-    tokio::spawn(connection);
-    let mut answer = sender.send_request(request).await?.map(BodyExt::boxed);
+    let mut answer = hand_on(to, request).await?;
     let is_success = answer.status().is_success();
     let headers = answer.headers_mut();
     match meddling {

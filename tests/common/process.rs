@@ -85,6 +85,24 @@ pub fn as_a_reader(site: &Site, args: &[&str]) -> Said {
     }
 }
 
+/// Runs a command of the binary on a site where no file can grow beyond what a small
+/// transaction needs, as on a disk that is full.
+#[track_caller]
+pub fn without_room(site: &Site, args: &[&str]) -> Said {
+    // 64 blocks of the shell's, 32 KiB or twice that: so long is the index of SQLite's log, and
+    // the log itself has to be. Without the trap the first byte too many would kill.
+    let script = r#"trap "" XFSZ; ulimit -f 64; exec "$0" "$@""#;
+    let mut command = Command::new("sh");
+    command.args(["-c", script, env!("CARGO_BIN_EXE_putgate"), "--config"]);
+    command.arg(site.config()).args(args).env_clear();
+    let output = block_in_place(|| command.stdin(Stdio::null()).output()).unwrap();
+    Said {
+        code: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
 fn command<S: AsRef<std::ffi::OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_putgate"));
     command.args(args).env_clear().stdin(Stdio::null());
@@ -267,6 +285,14 @@ impl Server {
         );
         worker.wait_for_log("\"working\"");
         worker
+    }
+
+    /// `putgate doctor` with this configuration, to be stopped or waited for.
+    pub fn doctor(config: &Path) -> Self {
+        Self::spawn(
+            &[],
+            &["--config".as_ref(), config.as_os_str(), "doctor".as_ref()],
+        )
     }
 
     /// Everything on stdout so far.

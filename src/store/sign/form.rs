@@ -34,8 +34,9 @@ impl fmt::Debug for Form {
 }
 
 impl Signer {
-    /// The form for one key of a bucket and a file of so many bytes. Its content type is the
-    /// client's to say: the final one comes from the bytes.
+    /// The form for one key of a bucket and a file of so many bytes. It has no content type,
+    /// since the final one comes from the bytes; a condition for one, even for any, would make
+    /// stores (Garage is one) ask for a field that Uppy does not send.
     pub(super) fn form(
         &self,
         bucket: &str,
@@ -86,7 +87,6 @@ fn policy(
     let mut conditions = vec![
         equal("bucket", bucket),
         json!(["content-length-range", sizes.start(), sizes.end()]),
-        json!(["starts-with", "$Content-Type", ""]),
     ];
     conditions.extend(fields.iter().map(|(name, value)| equal(name, value)));
     json!({"expiration": iso_date(expires), "conditions": conditions})
@@ -181,7 +181,6 @@ mod tests {
             let mut conditions = vec![
                 json!(["eq", "$bucket", "staging"]),
                 json!(["content-length-range", 1, 5_000_000]),
-                json!(["starts-with", "$Content-Type", ""]),
                 json!(["eq", "$key", KEY]),
                 json!(["eq", "$success_action_status", "201"]),
                 json!(["eq", "$x-amz-algorithm", "AWS4-HMAC-SHA256"]),
