@@ -244,7 +244,7 @@ async fn the_staging_walk_goes_to_the_end_however_long_the_listing_is() {
     assert_eq!(broker.objects("staging").len(), 2100);
 }
 
-/// Ninety seconds of a promotion by parts, and a tab that was closed meanwhile.
+/// A promotion without an end, and tabs that were closed meanwhile: more than there are places.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_promotion_that_takes_long_keeps_no_other_ticket_waiting() {
     let broker = TestBroker::with_slots(WIDE).await;
