@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use crate::domain::problem::{Code, Problem};
 use crate::flow::App;
 use crate::flow::deliver;
-use crate::flow::sweep::{self, Swept};
+use crate::flow::sweep::{self, Looks, Swept};
 use crate::metrics::metrics;
 use crate::store::Bucket;
 
@@ -21,10 +21,14 @@ use crate::store::Bucket;
 const POLL: Duration = Duration::from_secs(1);
 /// How often the staging bucket is walked from end to end, and a page of the files bucket.
 const WALK: Duration = Duration::from_mins(1);
-/// The pause between two pages of the staging bucket, a thousand objects each.
+/// The pause between two pages of the staging bucket, a thousand objects each, and between two
+/// portions of rows to forget.
 const BETWEEN_PAGES: Duration = Duration::from_secs(1);
-/// The longest pause of a pass while store or database are away, and of the probe.
-const LONGEST_PAUSE: Duration = Duration::from_mins(1);
+/// The longest pause of a pass while store or database are away, and of the probe: all goes
+/// on within ten seconds of their return.
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
+/// How long nothing has to happen for a pass to leave its looks to themselves.
+const LONG_LOOK: Duration = Duration::from_secs(1);
 
 /// Does what is due, a bounded amount of it. A pass in trouble does not keep the others; the
 /// first trouble is the answer.
@@ -125,12 +129,12 @@ impl Pass {
         }
     }
 
-    /// Runs it once.
-    async fn run(self, app: &Arc<App>) -> Result<Did, Problem> {
+    /// Runs it once; `looks` are those that outlast it.
+    async fn run(self, app: &Arc<App>, looks: &mut Looks) -> Result<Did, Problem> {
         let mut swept = Swept::default();
         let mut more = false;
         let count = match self {
-            Self::Look => sweep::look_at_due_tickets(app).await?,
+            Self::Look => looks.pass(app, LONG_LOOK).await?,
             Self::Clean => sweep::clean_closed_tickets(app).await?,
             Self::Unclaimed => sweep::end_unclaimed_files(app).await?,
             Self::Purge => sweep::purge_tombstones(app).await?,
@@ -143,7 +147,7 @@ impl Pass {
                 swept.deleted.len()
             }
             Self::Forget => {
-                sweep::forget_old_rows(app, app.db.now()).await?;
+                more = sweep::forget_old_rows(app, app.db.now()).await?;
                 0
             }
             // It says itself what is worth a line.
@@ -246,15 +250,16 @@ pub async fn run(app: Arc<App>) {
 async fn keep(app: &Arc<App>, circuit: &Circuit, pass: Pass) {
     let mut stop = app.stopping();
     let mut pause = pass.pace();
+    let mut looks = Looks::default();
     while !*stop.borrow() {
         if pass.needs_store() {
             tokio::select! {
                 () = circuit.until(true) => {}
-                _ = stop.changed() => return,
+                _ = stop.changed() => break,
             }
         }
         let began = Instant::now();
-        let answer = pass.run(app).await;
+        let answer = pass.run(app, &mut looks).await;
         metrics().passed(pass.word(), answer.is_ok(), began.elapsed());
         match &answer {
             Ok(did) if did.count > 0 => {
@@ -270,9 +275,10 @@ async fn keep(app: &Arc<App>, circuit: &Circuit, pass: Pass) {
         tokio::select! {
             () = tokio::time::sleep(jittered(pause, random())) => {}
             () = app.db.told(), if matches!(pass, Pass::Deliver) => {}
-            changed = stop.changed() => if changed.is_err() { return },
+            changed = stop.changed() => if changed.is_err() { break },
         }
     }
+    looks.finish().await;
 }
 
 #[cfg(test)]
@@ -280,19 +286,25 @@ mod tests {
     use super::*;
 
     #[test]
-    fn pauses_grow_in_trouble_to_a_minute_and_shrink_at_once() {
+    fn pauses_grow_in_trouble_to_less_than_ten_seconds_and_shrink_at_once() {
         let away = || Err(Problem::new(Code::StorageUnavailable, "away"));
         let mut pause = Pass::Look.pace();
         let mut pauses = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..5 {
             pause = Pass::Look.pause(&away(), pause);
             pauses.push(pause.as_secs());
         }
-        assert_eq!(pauses, [2, 4, 8, 16, 32, 60, 60, 60]);
+        assert_eq!(pauses, [2, 4, 8, 8, 8]);
+        for n in 0..51 {
+            assert!(jittered(pause, n) <= Duration::from_secs(10));
+        }
+        let first = Pass::WalkStaging.pause(&away(), WALK);
+        assert!(first < WALK, "a walk in trouble does not sit out its pace");
         let did = |more| Ok(Did { count: 1, more });
         assert_eq!(Pass::Look.pause(&did(false), pause), POLL);
         assert_eq!(Pass::WalkStaging.pause(&did(true), pause), BETWEEN_PAGES);
         assert_eq!(Pass::WalkStaging.pause(&did(false), pause), WALK);
+        assert_eq!(Pass::Forget.pause(&did(true), pause), BETWEEN_PAGES);
     }
 
     #[test]

@@ -7,7 +7,7 @@ mod common;
 #[path = "common/process.rs"]
 mod process;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -17,12 +17,13 @@ use common::{TestBroker, png};
 use futures_util::future::join_all;
 use process::{Server, Site, mint, put};
 use putgate::db::{FileFilter, TicketFilter};
-use putgate::domain::books::{Footprint, Forget};
+use putgate::domain::books::{DueEvents, Footprint, Forget};
 use putgate::domain::dialect::Sending;
 use putgate::domain::file::File;
 use putgate::domain::key;
-use putgate::domain::ledger::{self, Claim, Commit, Committed, Mint, MintFile, Minted};
+use putgate::domain::ledger::{self, Claim, Commit, Committed, Mint, MintFile, Minted, Room};
 use putgate::domain::name::{Owner, Ref, SlotName, Tenant};
+use putgate::domain::outbox::Answer;
 use putgate::domain::slot::{Disposition, OnFull, Policy};
 use putgate::domain::ticket::Ticket;
 use putgate::domain::time::{Seconds, Timestamp};
@@ -557,6 +558,43 @@ async fn readyz_is_red_while_the_server_takes_no_connection_and_green_after() {
 
 // ---- plans ------------------------------------------------------------------------------
 
+/// A file's event fails, another one is written behind it, and the next is looked for.
+async fn deliveries(app: &App, file: &File) {
+    let room = Room {
+        all: 8,
+        per_tenant: 8,
+        busy: BTreeMap::new(),
+    };
+    assert!(app.db.has_due_event(app.db.now(), None).await.unwrap());
+    let due = Footprint {
+        due_events: Some(DueEvents {
+            limit: 8,
+            but: Some(Tenant::parse("else").unwrap()),
+        }),
+        ..Footprint::default()
+    };
+    let taken = app
+        .db
+        .write(due, move |books, now| ledger::take(books, now, &room));
+    for event in taken.await.unwrap() {
+        let row = Footprint {
+            events: vec![event.id],
+            ..Footprint::default()
+        };
+        let failed = Answer::None("silence".into());
+        let settled = app.db.write(row, move |books, now| {
+            ledger::settle(books, now, &event, &failed)
+        });
+        assert!(settled.await.unwrap().is_some());
+    }
+    let id = file.id;
+    let ended = app.db.write(file.footprint(), move |books, now| {
+        ledger::delete(books, now, id)
+    });
+    ended.await.unwrap().unwrap();
+    assert!(!app.db.has_due_event(app.db.now(), None).await.unwrap());
+}
+
 /// On filled tables, every statement that a request or the worker sends finds its rows by
 /// an index: the server counts no scan of a whole table.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -583,8 +621,12 @@ async fn no_poll_list_or_write_scans_a_table() {
            FROM generate_series(1, 20000) AS n",
         "INSERT INTO usage SELECT 'x' || n, 0, 0, 0, 0 FROM generate_series(1, 20000) AS n",
         "INSERT INTO idempotency SELECT 'acme', 'o', n::text, 'h', '[]', n FROM generate_series(1, 20000) AS n",
-        "INSERT INTO events (id, subject, seq, tenant, kind, body, created_at, state, tries, settled_at)
-         SELECT gen_random_uuid(), gen_random_uuid(), 1, 'acme', 'k', '{}', n, 'delivered', 1, 4000000000000 + n
+        // Most are delivered, some wait.
+        "INSERT INTO events (id, subject, seq, tenant, kind, body, created_at, state, tries, next_try_at, settled_at)
+         SELECT gen_random_uuid(), gen_random_uuid(), 1, 'acme', 'k', '{}', n,
+             CASE n % 10 WHEN 0 THEN 'pending' ELSE 'delivered' END, 1,
+             CASE n % 10 WHEN 0 THEN 4000000000000 + n END,
+             CASE n % 10 WHEN 0 THEN NULL ELSE 4000000000000 + n END
            FROM generate_series(1, 20000) AS n",
         "VACUUM ANALYZE",
         "SELECT pg_stat_reset()",
@@ -639,10 +681,19 @@ async fn no_poll_list_or_write_scans_a_table() {
             minted(&app, again()).await.unwrap().unwrap();
             let ticket = minted(&app, again()).await.unwrap().unwrap();
             let file = committed(&app, &ticket).await.unwrap();
-            let done = app.db.write(file.footprint(), |books, now| {
-                books.forget(Forget::TicketsClosedBefore(now.minus(Seconds(u32::MAX))));
-                books.forget(Forget::EventsSettledBefore(now.minus(Seconds(1))));
-                books.forget(Forget::MintsBefore(Timestamp::from_millis(5)));
+            deliveries(&app, &file).await;
+            let old = [
+                Forget::TicketsClosedBefore(now.minus(Seconds(u32::MAX))),
+                Forget::EventsSettledBefore(now.minus(Seconds(1))),
+                Forget::EventsDueBefore(now.minus(Seconds(u32::MAX))),
+                Forget::MintsBefore(Timestamp::from_millis(5)),
+            ];
+            app.db.has_to_forget(&old).await.unwrap();
+            let done = app.db.write(file.footprint(), move |books, _| {
+                for what in &old {
+                    books.forget(what.clone());
+                }
+                books.forget(Forget::EmptyUsage("x1".into(), "x1005".into()));
             });
             done.await.unwrap();
         }
@@ -661,9 +712,10 @@ async fn no_poll_list_or_write_scans_a_table() {
         assert_eq!(hand.lines(scanned).await, Vec::<String>::new());
         let walked = "SELECT indexrelname::text FROM pg_stat_user_indexes WHERE idx_scan > 0 AND indexrelname IN (\
              'tickets_due', 'tickets_unclean', 'files_unclaimed', 'files_ended', 'tickets_of_owner', \
-             'tickets_of_tenant', 'tickets_open', 'tickets_closed', 'events_settled', 'idempotency_old')";
+             'tickets_of_tenant', 'tickets_open', 'tickets_closed', 'events_settled', 'idempotency_old', \
+             'events_due', 'events_once_per_seq', 'usage_pkey')";
         let walked = hand.lines(walked).await;
-        if walked.len() == 10 {
+        if walked.len() == 13 {
             return;
         }
         assert!(Instant::now() < deadline, "only {walked:?} were walked");

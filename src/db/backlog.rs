@@ -2,16 +2,19 @@
 //! same however many there are.
 
 use super::sql::sql;
-use super::work::OPEN_AND_FREE;
+use super::work::free;
 use super::{Db, DbError};
+use crate::domain::ticket::LEASE;
 use crate::domain::time::Timestamp;
 use crate::metrics::{Backlog, MOST_COUNTED, metrics};
 
 /// Tickets that wait at $1, and the first of them: at most $2, and none that somebody is judging.
 pub(super) fn waiting_tickets() -> String {
+    let free = free("lease_until", LEASE);
     format!(
         "SELECT count(*) AS due_tickets, min(next_check_at) AS first_ticket FROM \
-           (SELECT next_check_at FROM tickets WHERE next_check_at <= $1{OPEN_AND_FREE} \
+           (SELECT next_check_at FROM tickets \
+              WHERE next_check_at <= $1 AND state = 'open' AND {free} \
               ORDER BY next_check_at LIMIT $2) AS t"
     )
 }

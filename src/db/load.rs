@@ -172,7 +172,7 @@ async fn load_holdings(
 
 /// `IN ($1, $2, …)` for a power of two of ids, padded by repeating the last: few
 /// statements to prepare, and a repetition is harmless.
-fn in_list(ids: &BTreeSet<Id>) -> (String, Vec<Id>) {
+pub(super) fn in_list(ids: &BTreeSet<Id>) -> (String, Vec<Id>) {
     let mut padded: Vec<Id> = ids.iter().copied().collect();
     if let Some(last) = padded.last().copied() {
         padded.resize(padded.len().next_power_of_two(), last);

@@ -1,19 +1,26 @@
 //! Events on their way: the poll, the compare-and-set, and what a person reads of them.
 
-use super::sql::{Conn, Kind, sql};
-use super::{Db, DbError, rows};
+use super::sql::{Binds, Conn, Kind, Statement, sql};
+use super::{Db, DbError, load, rows, work};
 use crate::domain::books::DueEvents;
+use crate::domain::event::Event;
 use crate::domain::name::{Id, Tenant};
-use crate::domain::outbox::{Delivery, DeliveryState, Outbox, Outgoing};
-use crate::domain::time::Timestamp;
+use crate::domain::outbox::{Delivery, DeliveryState, LEASE, Outbox, Outgoing};
+use crate::domain::time::{Seconds, Timestamp};
+
+/// How long an event that cannot be read is left alone.
+const UNREADABLE: Seconds = Seconds(600);
 
 /// Which events may be sent at $1, but none of tenant $2: due, held by no other try, and the
 /// first of their subject that is not settled.
-const MAY_GO: &str = "e.state = 'pending' AND e.next_try_at <= $1 \
-     AND (e.lease_until IS NULL OR e.lease_until <= $1) \
-     AND e.tenant IS DISTINCT FROM $2 \
-     AND NOT EXISTS (SELECT 1 FROM events AS before \
-       WHERE before.subject = e.subject AND before.seq < e.seq AND before.state = 'pending')";
+fn may_go() -> String {
+    format!(
+        "e.state = 'pending' AND e.next_try_at <= $1 AND {} AND e.tenant IS DISTINCT FROM $2 \
+         AND NOT EXISTS (SELECT 1 FROM events AS before \
+           WHERE before.subject = e.subject AND before.seq < e.seq AND before.state = 'pending')",
+        work::free("e.lease_until", LEASE)
+    )
+}
 
 /// At most $3 of them, in the order of their turn; past those that another replica takes.
 pub(super) fn due_sql(kind: Kind) -> String {
@@ -22,25 +29,57 @@ pub(super) fn due_sql(kind: Kind) -> String {
         Kind::Postgres => " FOR UPDATE OF e SKIP LOCKED",
     };
     format!(
-        "SELECT {} FROM events AS e WHERE {MAY_GO} ORDER BY e.next_try_at LIMIT $3{locked}",
-        rows::EVENT
+        "SELECT {} FROM events AS e WHERE {} ORDER BY e.next_try_at LIMIT $3{locked}",
+        rows::EVENT,
+        may_go()
     )
 }
 
+/// In the order of its index, as above, so that no plan looks for the first in the whole table.
 pub(super) fn any_due_sql() -> String {
-    format!("SELECT 1 AS due FROM events AS e WHERE {MAY_GO} LIMIT 1")
+    format!(
+        "SELECT 1 AS due FROM events AS e WHERE {} ORDER BY e.next_try_at LIMIT 1",
+        may_go()
+    )
 }
 
 /// What waits behind event $3 of subject $2.
 pub(super) const MOVE_FOLLOWERS: &str = "UPDATE events SET next_try_at = $1 \
      WHERE subject = $2 AND seq > $3 AND state = 'pending' AND tries = 0";
 
-/// Events that were due before $1, when nobody is there to deliver them.
-pub(super) fn forget_undelivered(skip_locked: &str) -> String {
+/// Gives those of `which` that were born behind an event that waits the turn of that one. No
+/// event is late by it: each settling before them moves it again.
+pub(super) fn queue_up_sql(which: &str) -> String {
+    const BEFORE: &str = "FROM events AS w WHERE w.subject = events.subject AND w.seq < events.seq \
+         AND w.state = 'pending'";
     format!(
-        "DELETE FROM events WHERE id IN (SELECT id FROM events \
-           WHERE state = 'pending' AND next_try_at < $1 LIMIT 500{skip_locked})"
+        "UPDATE events SET next_try_at = (SELECT max(w.next_try_at) {BEFORE}) WHERE id {which} \
+         AND EXISTS (SELECT 1 {BEFORE} AND w.next_try_at > events.next_try_at)"
     )
+}
+
+/// Events that were just written wait with those before them: otherwise the poll would read
+/// them again and again while they may not go. What another replica settles at this moment is
+/// not seen; its followers then wait for the try after that.
+pub(super) async fn queue_up(conn: &mut Conn, written: &[Event]) -> Result<(), DbError> {
+    let later: Vec<Id> = written.iter().filter(|e| e.seq > 1).map(|e| e.id).collect();
+    for ids in later.chunks(512) {
+        if conn.kind() == Kind::Postgres {
+            let rows = ids.iter().map(|id| {
+                let mut row = Binds::default();
+                row.add(*id);
+                row
+            });
+            let text = queue_up_sql("= ANY($1)");
+            conn.run_on_columns(text, rows.collect()).await?;
+        } else {
+            let (holes, ids) = load::in_list(&ids.iter().copied().collect());
+            let text = sql(queue_up_sql(&format!("IN ({holes})")));
+            conn.run(ids.into_iter().fold(text, Statement::bind))
+                .await?;
+        }
+    }
+    Ok(())
 }
 
 /// Loads the events that a sender may take.
@@ -55,7 +94,19 @@ pub(super) async fn load_due(
         .bind(due.but.as_ref().map(Tenant::as_str))
         .bind(due.limit);
     for row in conn.all(found).await? {
-        outbox.load_due(rows::event(&row)?);
+        match rows::event(&row) {
+            Ok(event) => outbox.load_due(event),
+            // Somebody else's hand, or another release's: it must not keep all others, nor
+            // stand before them at the next poll.
+            Err(error) => {
+                let id: Id = row.get("id")?;
+                tracing::error!(event = %id, %error, "an event cannot be read and is left alone");
+                let later = sql("UPDATE events SET next_try_at = $1 WHERE id = $2")
+                    .bind(now.plus(UNREADABLE).millis())
+                    .bind(id);
+                conn.run(later).await?;
+            }
+        }
     }
     Ok(())
 }

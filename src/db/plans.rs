@@ -106,17 +106,44 @@ async fn polls_and_loads_walk_their_index() {
     for (sql, index) in work::polls(Kind::Sqlite).into_iter().chain(loads) {
         expect(&mut connection, &sql, index).await;
     }
-    for (sql, index) in [
-        (load::HOLDINGS.to_owned(), "tickets_cooling"),
-        (save::forget_tickets(Kind::Sqlite), "tickets_closed"),
-        (outbox::forget_undelivered(""), "events_due"),
-        // Of the UNIQUE (subject, seq).
+    let plan = plan(&mut connection, load::HOLDINGS).await;
+    assert!(plan.contains("INDEX tickets_cooling "), "{plan}");
+}
+
+#[tokio::test]
+async fn what_the_outbox_writes_and_what_is_forgotten_scans_no_table() {
+    let mut connection = database().await;
+    let indexes = [
+        "tickets_closed",
+        "events_settled",
+        "events_due",
+        "idempotency_old",
+    ];
+    for (old, index) in save::Old::ALL.iter().zip(indexes) {
+        expect(&mut connection, &old.delete(Kind::Sqlite), index).await;
+        expect(&mut connection, &old.any(), index).await;
+    }
+    for (sql, searches) in [
         (
             outbox::MOVE_FOLLOWERS.to_owned(),
-            "sqlite_autoindex_events_2",
+            // Of the UNIQUE (subject, seq).
+            "INDEX sqlite_autoindex_events_2 (subject=? AND seq>?)",
+        ),
+        (
+            outbox::queue_up_sql("IN ($1, $2)"),
+            "INDEX sqlite_autoindex_events_2 (subject=? AND seq<?)",
+        ),
+        (
+            outbox::queue_up_sql("IN ($1, $2)"),
+            "INDEX sqlite_autoindex_events_1 (id=?)",
+        ),
+        (
+            save::forget_empty(Kind::Sqlite),
+            "PRIMARY KEY (account>? AND account<?)",
         ),
     ] {
         let plan = plan(&mut connection, &sql).await;
-        assert!(plan.contains(&format!("INDEX {index} ")), "{sql}\n{plan}");
+        assert!(plan.contains(searches), "{sql}\n{plan}");
+        assert!(!plan.contains("SCAN "), "{sql}\n{plan}");
     }
 }

@@ -28,6 +28,7 @@ pub(super) async fn write(conn: &mut Conn, books: &Books, now: Timestamp) -> Res
     change(conn, &MOVED_FILES, rows.collect()).await?;
     let rows = books.events_to_insert().iter().map(bind_event);
     insert(conn, &EVENTS, rows.collect()).await?;
+    outbox::queue_up(conn, books.events_to_insert()).await?;
     outbox::write(conn, books.outbox()).await?;
     // In the order of their keys, which is everybody's: two replicas never wait for each
     // other. A key that is written twice has its last value.
@@ -380,13 +381,76 @@ fn bind_remembered((key, row): (&IdempotencyKey, &Remembered)) -> Binds {
     to
 }
 
-/// Closed tickets older than $1.
-pub(super) fn forget_tickets(kind: Kind) -> String {
-    format!(
-        "DELETE FROM tickets WHERE id IN (SELECT t.id FROM tickets AS t \
-           WHERE t.state <> 'open' AND t.closed_at < $1 AND t.clean_at IS NULL LIMIT 500{})",
-        skip_locked(kind)
-    )
+/// Rows past their time: those whose `at` is before $1.
+pub(super) struct Old {
+    table: &'static str,
+    key: &'static str,
+    at: &'static str,
+    /// What else must be so.
+    is: &'static str,
+}
+
+impl Old {
+    #[cfg(test)]
+    pub(super) const ALL: [Self; 4] = [
+        Self::TICKETS,
+        Self::SETTLED_EVENTS,
+        Self::DUE_EVENTS,
+        Self::MINTS,
+    ];
+    const TICKETS: Self = Self {
+        table: "tickets",
+        key: "id",
+        at: "closed_at",
+        is: "state <> 'open' AND clean_at IS NULL",
+    };
+    const SETTLED_EVENTS: Self = Self {
+        table: "events",
+        key: "id",
+        at: "settled_at",
+        is: "state <> 'pending'",
+    };
+    const DUE_EVENTS: Self = Self {
+        table: "events",
+        key: "id",
+        at: "next_try_at",
+        is: "state = 'pending'",
+    };
+    const MINTS: Self = Self {
+        table: "idempotency",
+        key: "tenant, caller, key",
+        at: "created_at",
+        is: "true",
+    };
+
+    /// As many of them as one transaction may take from those who wait behind it.
+    pub(super) fn delete(&self, kind: Kind) -> String {
+        let Self { table, key, .. } = self;
+        let (found, skip) = (self.found(), skip_locked(kind));
+        format!("DELETE FROM {table} WHERE ({key}) IN (SELECT {key} FROM {found} LIMIT 500{skip})")
+    }
+
+    pub(super) fn any(&self) -> String {
+        format!("SELECT 1 AS old FROM {} LIMIT 1", self.found())
+    }
+
+    /// In the order of an index, or PostgreSQL, which thinks that a third of all rows match,
+    /// looks for the first ones in the whole table.
+    fn found(&self) -> String {
+        let Self { table, at, is, .. } = self;
+        format!("{table} WHERE {is} AND {at} < $1 ORDER BY {at}")
+    }
+}
+
+/// Which rows are forgotten by their age.
+pub(super) fn old(what: &Forget) -> Option<(Old, Timestamp)> {
+    match what {
+        Forget::TicketsClosedBefore(before) => Some((Old::TICKETS, *before)),
+        Forget::EventsSettledBefore(before) => Some((Old::SETTLED_EVENTS, *before)),
+        Forget::EventsDueBefore(before) => Some((Old::DUE_EVENTS, *before)),
+        Forget::MintsBefore(before) => Some((Old::MINTS, *before)),
+        Forget::File(_) | Forget::EmptyUsage(..) | Forget::TurnOf(..) => None,
+    }
 }
 
 /// What serves others now is forgotten another time: nobody waits here, so nobody waits in
@@ -398,43 +462,41 @@ fn skip_locked(kind: Kind) -> &'static str {
     }
 }
 
+/// Accounts after $1 and up to $2 that hold nothing. The condition is on the row itself, not
+/// on what was read before: one that is used again meanwhile stays.
+pub(super) fn forget_empty(kind: Kind) -> String {
+    format!(
+        "DELETE FROM usage WHERE account IN (SELECT account FROM usage \
+           WHERE account > $1 AND account <= $2 \
+             AND open = 0 AND files = 0 AND reserved = 0 AND stored = 0{})",
+        skip_locked(kind)
+    )
+}
+
 async fn forget(conn: &mut Conn, what: &Forget) -> Result<(), DbError> {
-    let skip = skip_locked(conn.kind());
+    let kind = conn.kind();
+    if let Some((old, before)) = old(what) {
+        conn.run(sql(old.delete(kind)).bind(before.millis()))
+            .await?;
+    }
     let statement = match what {
+        Forget::TicketsClosedBefore(_)
+        | Forget::EventsSettledBefore(_)
+        | Forget::EventsDueBefore(_)
+        | Forget::MintsBefore(_) => return Ok(()),
         Forget::File(id) => {
             sql("DELETE FROM files WHERE id = $1 AND ended_at IS NOT NULL").bind(*id)
         }
-        Forget::TicketsClosedBefore(before) => {
-            sql(forget_tickets(conn.kind())).bind(before.millis())
-        }
-        Forget::EventsSettledBefore(before) => sql(format!(
-            "DELETE FROM events WHERE id IN (SELECT id FROM events \
-               WHERE state <> 'pending' AND settled_at < $1 LIMIT 500{skip})"
-        ))
-        .bind(before.millis()),
-        Forget::EventsDueBefore(before) => {
-            sql(outbox::forget_undelivered(skip)).bind(before.millis())
-        }
-        // The condition is on the row itself, not on what was read before: an account that is
-        // used again meanwhile stays.
-        Forget::EmptyUsage(after, until) => sql(format!(
-            "DELETE FROM usage WHERE account IN (SELECT account FROM usage \
-               WHERE account > $1 AND account <= $2 \
-                 AND open = 0 AND files = 0 AND reserved = 0 AND stored = 0{skip})"
-        ))
-        .bind(after.as_str())
-        .bind(until.as_str()),
+        Forget::EmptyUsage(after, until) => sql(forget_empty(kind))
+            .bind(after.as_str())
+            .bind(until.as_str()),
         Forget::TurnOf(id, until) => sql(format!(
             "UPDATE tickets SET next_check_at = $1 \
-               WHERE id IN (SELECT id FROM tickets WHERE id = $2 AND state = 'open'{skip})"
+               WHERE id IN (SELECT id FROM tickets WHERE id = $2 AND state = 'open'{})",
+            skip_locked(kind)
         ))
         .bind(until.millis())
         .bind(*id),
-        Forget::MintsBefore(before) => sql(format!(
-            "DELETE FROM idempotency WHERE (tenant, caller, key) IN \
-               (SELECT tenant, caller, key FROM idempotency WHERE created_at < $1 LIMIT 500{skip})"
-        ))
-        .bind(before.millis()),
     };
     conn.run(statement).await?;
     Ok(())

@@ -8,10 +8,11 @@
 //! ends once, whoever asks; so that poll takes nothing.
 
 use super::sql::{Kind, Row, sql};
-use super::{Db, DbError, rows};
+use super::{Db, DbError, rows, save};
+use crate::domain::books::Forget;
 use crate::domain::file::File;
 use crate::domain::name::Id;
-use crate::domain::ticket::Ticket;
+use crate::domain::ticket::{LEASE, Ticket};
 use crate::domain::time::{Seconds, Timestamp};
 
 /// How long what a replica took is its own.
@@ -25,19 +26,18 @@ struct Poll {
     due: &'static str,
     /// What else must be so.
     and: &'static str,
+    /// How long the leases are of those who may be at it; they are kept from it too.
+    lease: Option<Seconds>,
     /// Whether other replicas are kept from it.
     takes: bool,
 }
-
-/// Open tickets that nobody is judging at $1.
-pub(super) const OPEN_AND_FREE: &str =
-    " AND state = 'open' AND (lease_until IS NULL OR lease_until <= $1)";
 
 const TICKETS: Poll = Poll {
     table: "tickets",
     columns: "id",
     due: "next_check_at",
-    and: OPEN_AND_FREE,
+    and: " AND state = 'open'",
+    lease: Some(LEASE),
     takes: true,
 };
 const UNCLEAN: Poll = Poll {
@@ -45,6 +45,7 @@ const UNCLEAN: Poll = Poll {
     columns: rows::TICKET,
     due: "clean_at",
     and: "",
+    lease: None,
     takes: true,
 };
 const UNCLAIMED: Poll = Poll {
@@ -52,6 +53,7 @@ const UNCLAIMED: Poll = Poll {
     columns: rows::FILE,
     due: "unclaimed_at",
     and: " AND ended_at IS NULL",
+    lease: None,
     takes: false,
 };
 const TOMBSTONES: Poll = Poll {
@@ -59,8 +61,16 @@ const TOMBSTONES: Poll = Poll {
     columns: rows::FILE,
     due: "purge_at",
     and: " AND ended_at IS NOT NULL",
+    lease: None,
     takes: true,
 };
+
+/// That nobody holds a lease of this length at $1. One that ends later than any could is from
+/// before the clock was set back.
+pub(super) fn free(column: &str, lease: Seconds) -> String {
+    let length = lease.millis();
+    format!("({column} IS NULL OR {column} <= $1 OR {column} > $1 + {length})")
+}
 
 impl Poll {
     fn takes_on(&self, kind: Kind) -> bool {
@@ -73,10 +83,16 @@ impl Poll {
             columns,
             due,
             and,
+            lease,
             ..
         } = self;
+        let free = lease.map(|lease| format!(" AND {}", free("lease_until", lease)));
+        let free = free.unwrap_or_default();
         let found = |columns: &str| {
-            format!("SELECT {columns} FROM {table} WHERE {due} <= $1{and} ORDER BY {due} LIMIT $2")
+            format!(
+                "SELECT {columns} FROM {table} WHERE {due} <= $1{and}{free} \
+                 ORDER BY {due} LIMIT $2"
+            )
         };
         if !self.takes_on(kind) {
             return found(columns);
@@ -150,6 +166,17 @@ impl Db {
     pub async fn tombstones(&self, now: Timestamp, limit: u32) -> Result<Vec<File>, DbError> {
         let found = self.poll(&TOMBSTONES, now, limit).await?;
         Ok(readable(&found, rows::file))
+    }
+
+    /// Whether any of these is still there to be forgotten: one transaction forgets so many.
+    pub async fn has_to_forget(&self, what: &[Forget]) -> Result<bool, DbError> {
+        for (old, before) in what.iter().filter_map(save::old) {
+            let any = sql(old.any()).bind(before.millis());
+            if self.readers.first(any).await?.is_some() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Where a long walk stands.

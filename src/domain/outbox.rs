@@ -52,7 +52,8 @@ pub struct Outgoing {
 pub struct Delivery {
     /// Whether it is over.
     pub state: DeliveryState,
-    /// Tries begun, since it was written or last replayed.
+    /// Tries begun, since it was written or last replayed. One that was begun again after its
+    /// sender died counts once.
     pub tries: u32,
     /// The next try; set while pending.
     pub next_try_at: Option<Timestamp>,
@@ -99,7 +100,9 @@ impl DeliveryState {
 impl Delivery {
     /// Whether a try holds it now.
     pub fn is_held(&self, now: Timestamp) -> bool {
-        self.lease_until.is_some_and(|until| until > now)
+        // One that ends later than any could is from before the clock was set back.
+        self.lease_until
+            .is_some_and(|until| until > now && until <= now.plus(LEASE))
     }
 
     /// Whether a try may begin now.
@@ -335,6 +338,30 @@ mod tests {
             (Answer::None("silence".into()), 10, Next::Dead),
         ] {
             assert_eq!(next(&answer, tries, id), follows, "{answer:?}, try {tries}");
+        }
+    }
+
+    #[test]
+    fn a_lease_that_ends_later_than_any_could_holds_nothing() {
+        let now = Timestamp::from_millis(1_700_000_000_000);
+        let until = |millis: i64| Delivery {
+            state: DeliveryState::Pending,
+            tries: 1,
+            next_try_at: Some(now),
+            lease_until: Some(Timestamp::from_millis(now.millis() + millis)),
+            settled_at: None,
+            last_status: None,
+            last_error: None,
+        };
+        for (millis, is_held) in [
+            (0, false),
+            (1, true),
+            (LEASE.millis(), true),
+            (LEASE.millis() + 1, false),
+            (3_600_000, false),
+        ] {
+            assert_eq!(until(millis).is_held(now), is_held, "{millis}");
+            assert_eq!(until(millis).is_due(now), !is_held, "{millis}");
         }
     }
 

@@ -2,14 +2,19 @@
 //! of the database's time and the store's answers, does a bounded amount of work, and
 //! says what it did.
 
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
+use tokio::task::{self, JoinError, JoinSet};
+use tokio::time::timeout;
 use tracing::Instrument;
 
 use super::attempt::{Outcome, attempt};
 use super::{App, READS};
+use crate::db::{DbError, Held};
 use crate::domain::books::{Books, Footprint, Forget, Usage};
+use crate::domain::file::File;
 use crate::domain::key;
 use crate::domain::ledger::{self, Ended};
 use crate::domain::name::Id;
@@ -21,7 +26,7 @@ use crate::traces::{self, step};
 
 /// How many rows or objects one pass looks at.
 const BATCH: u32 = 100;
-/// How many tickets are judged at once.
+/// How many tickets the worker looks at at once.
 const AT_ONCE: usize = 8;
 
 /// How long a ticket that cannot be read is left alone.
@@ -44,9 +49,37 @@ pub struct Swept {
     pub unknown: Vec<(Bucket, String)>,
 }
 
-/// How many looks in a row may meet trouble before the pass ends: in an outage nothing is
-/// won by asking for every ticket.
+/// How many in a row may meet trouble before the pass ends: in an outage nothing is won by
+/// asking for every ticket.
 const TROUBLE_ENOUGH: usize = 3;
+
+/// How many went well in a pass, and the trouble it is in.
+#[derive(Debug, Default)]
+struct Tally {
+    done: usize,
+    in_a_row: usize,
+    last: Option<Problem>,
+}
+
+impl Tally {
+    fn well(&mut self, done: bool) {
+        self.done += usize::from(done);
+        (self.in_a_row, self.last) = (0, None);
+    }
+
+    fn ill(&mut self, problem: Problem) {
+        self.in_a_row += 1;
+        self.last = Some(problem);
+    }
+
+    fn is_enough(&self) -> bool {
+        self.in_a_row >= TROUBLE_ENOUGH
+    }
+
+    fn answer(self) -> Result<usize, Problem> {
+        self.last.map_or(Ok(self.done), Err)
+    }
+}
 
 /// What a look came to.
 enum Look {
@@ -56,34 +89,75 @@ enum Look {
     Trouble(Problem),
 }
 
-/// Looks at every ticket whose time has come: a closed tab must not lose a file, and an
-/// absent one must not hold its room. In an outage it asks for a few and gives up; those are
-/// postponed a little, the rest is as due as before.
+/// Looks at every ticket whose time has come, and waits until all have ended.
 pub async fn look_at_due_tickets(app: &Arc<App>) -> Result<usize, Problem> {
-    use futures_util::stream::{self, StreamExt};
-    let due = app.db.due_tickets(app.db.now(), BATCH).await?;
-    let in_a_row = AtomicUsize::new(0);
-    let troubled = || in_a_row.load(Ordering::Relaxed) >= TROUBLE_ENOUGH;
-    let looks = stream::iter(due)
-        .take_while(|_| std::future::ready(!troubled()))
-        .map(|id| look_at(app, id))
-        .buffer_unordered(AT_ONCE);
-    let mut looks = std::pin::pin!(looks);
-    let (mut closed, mut last) = (0, None);
-    while let Some(look) = looks.next().await {
-        match look {
-            Look::Trouble(problem) => {
-                in_a_row.fetch_add(1, Ordering::Relaxed);
-                last = Some(problem);
-                continue;
-            }
-            Look::Closed => closed += 1,
-            Look::Open => {}
+    Looks::default().pass(app, Duration::MAX).await
+}
+
+/// The looks of a worker: a closed tab must not lose a file, and an absent one must not hold
+/// its room. One that promotes hundreds of gigabytes takes a quarter of an hour: it has one of
+/// the places from pass to pass, and the others go on.
+#[derive(Debug, Default)]
+pub struct Looks {
+    due: VecDeque<Id>,
+    under_way: JoinSet<Look>,
+    ids: HashMap<task::Id, Id>,
+}
+
+impl Looks {
+    /// Looks at what is due, until it was looked at or, for this long, no look has ended;
+    /// answers how many tickets were closed. In an outage it asks for a few and gives up:
+    /// those are postponed a little, the rest is as due as before.
+    pub async fn pass(&mut self, app: &Arc<App>, patience: Duration) -> Result<usize, Problem> {
+        let mut tally = Tally::default();
+        while let Some(ended) = self.under_way.try_join_next_with_id() {
+            self.end(ended, &mut tally);
         }
-        in_a_row.store(0, Ordering::Relaxed);
-        last = None;
+        let has_room = self.due.is_empty() && self.ids.len() < AT_ONCE;
+        if has_room && tally.last.is_none() {
+            let due = app.db.due_tickets(app.db.now(), BATCH).await?;
+            let is_new = |id: &Id| self.ids.values().all(|busy| busy != id);
+            self.due.extend(due.into_iter().filter(is_new));
+        }
+        loop {
+            if tally.is_enough() {
+                self.due.clear();
+            }
+            while self.ids.len() < AT_ONCE
+                && let Some(id) = self.due.pop_front()
+            {
+                self.begin(app, id);
+            }
+            match timeout(patience, self.under_way.join_next_with_id()).await {
+                Ok(Some(ended)) => self.end(ended, &mut tally),
+                Ok(None) | Err(_) => return tally.answer(),
+            }
+        }
     }
-    last.map_or(Ok(closed), Err)
+
+    /// Waits for what is under way.
+    pub async fn finish(&mut self) {
+        while self.under_way.join_next().await.is_some() {}
+    }
+
+    fn begin(&mut self, app: &Arc<App>, id: Id) {
+        let app = Arc::clone(app);
+        let begun = self.under_way.spawn(async move { look_at(&app, id).await });
+        self.ids.insert(begun.id(), id);
+    }
+
+    fn end(&mut self, ended: Result<(task::Id, Look), JoinError>, tally: &mut Tally) {
+        let (task, look) = ended.unwrap_or_else(|error| {
+            tracing::error!(%error, "a look broke off");
+            (error.id(), Look::Open)
+        });
+        self.ids.remove(&task);
+        match look {
+            Look::Closed => tally.well(true),
+            Look::Open => tally.well(false),
+            Look::Trouble(problem) => tally.ill(problem),
+        }
+    }
 }
 
 async fn look_at(app: &Arc<App>, id: Id) -> Look {
@@ -212,12 +286,25 @@ async fn clean_up(app: &App, ticket: &Ticket) -> Result<bool, Problem> {
         .await?;
     match removed {
         Ok(()) => Ok(true),
-        Err(StoreError::Refused(_)) => Ok(false),
-        Err(error) => Err(error.into()),
+        // What ails this ticket alone is left for its next turn.
+        Err(Stay::Store(StoreError::Refused(_)) | Stay::Database(DbError::Inconsistent(_))) => {
+            Ok(false)
+        }
+        Err(Stay::Store(error)) => Err(error.into()),
+        Err(Stay::Database(error)) => Err(error.into()),
     }
 }
 
-async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), StoreError> {
+/// Why leftovers stay.
+#[derive(Debug, thiserror::Error)]
+enum Stay {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Database(#[from] DbError),
+}
+
+async fn remove_leftovers(app: &App, ticket: &Ticket) -> Result<(), Stay> {
     let staging = key::staging(ticket.id);
     app.store.delete(Bucket::Staging, &staging).await?;
     if ticket.dialect.is_some() {
@@ -277,39 +364,68 @@ pub(super) async fn abort(
     }
 }
 
-/// Cleans after tickets that closed without being cleaned: a crash, or a store away.
+/// Cleans after tickets that closed without being cleaned: a crash, or a store away. One that
+/// the store fails on does not stand before the others; several in a row end the pass.
 pub async fn clean_closed_tickets(app: &Arc<App>) -> Result<usize, Problem> {
-    let mut cleaned = 0;
+    let mut tally = Tally::default();
     for ticket in app.db.unclean_tickets(app.db.now(), BATCH).await? {
-        cleaned += usize::from(clean(app, &ticket).await?);
+        if tally.is_enough() {
+            break;
+        }
+        match clean(app, &ticket).await {
+            Ok(gone) => tally.well(gone),
+            Err(problem) => {
+                if let Some(problem) = outage(problem) {
+                    tally.ill(problem);
+                }
+            }
+        }
     }
-    Ok(cleaned)
+    tally.answer()
 }
 
-/// Ends files that nobody claimed in time.
+/// Ends files that nobody claimed in time. A row that must not be so keeps no other.
 pub async fn end_unclaimed_files(app: &App) -> Result<usize, Problem> {
     let mut ended = 0;
     for file in app.db.unclaimed_files(app.db.now(), BATCH).await? {
         let id = file.id;
-        let mut seen = file;
-        for _ in 0..READS {
-            let done = app
-                .db
-                .write(seen.footprint(), move |books, now| {
-                    ledger::end_unclaimed(books, now, id)
-                })
-                .await?;
-            match (done, app.db.file(id).await?) {
-                (Ok(file), _) => {
-                    ended += usize::from(file.is_some_and(|file| !file.is_live()));
-                    break;
-                }
-                (Err(_), Some(file)) => seen = file,
-                (Err(_), None) => break,
-            }
+        match end_unclaimed(app, file).await {
+            Ok(done) => ended += usize::from(done),
+            Err(error) => of_one_row(id, error)?,
         }
     }
     Ok(ended)
+}
+
+async fn end_unclaimed(app: &App, file: File) -> Result<bool, DbError> {
+    let id = file.id;
+    let mut seen = file;
+    for _ in 0..READS {
+        let done = app
+            .db
+            .write(seen.footprint(), move |books, now| {
+                ledger::end_unclaimed(books, now, id)
+            })
+            .await?;
+        match (done, app.db.file(id).await?) {
+            (Ok(file), _) => return Ok(file.is_some_and(|file| !file.is_live())),
+            (Err(_), Some(file)) => seen = file,
+            (Err(_), None) => break,
+        }
+    }
+    Ok(false)
+}
+
+/// A row that is not as it may be keeps its own file from its end, and no other; a database
+/// that is away ends the pass.
+fn of_one_row(id: Id, error: DbError) -> Result<(), Problem> {
+    match error {
+        DbError::Inconsistent(_) => {
+            tracing::error!(file = %id, %error, "a file is passed over");
+            Ok(())
+        }
+        error => Err(error.into()),
+    }
 }
 
 /// Deletes an object; false when the store refuses to. One under a lock of the store's
@@ -328,22 +444,21 @@ async fn delete(app: &App, bucket: Bucket, key: &str) -> Result<bool, StoreError
 /// Deletes the bytes of tombstones, then the tombstones. One that the store fails on does not
 /// stand before the others; several in a row end the pass.
 pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
-    let (mut purged, mut in_a_row, mut last) = (0, 0, None);
+    let mut tally = Tally::default();
     for file in app.db.tombstones(app.db.now(), BATCH).await? {
-        if in_a_row == TROUBLE_ENOUGH {
+        if tally.is_enough() {
             break;
         }
         let id = file.id;
         let gone = match delete(app, Bucket::Files, &file.key).await {
             Ok(gone) => gone,
             Err(error) => {
-                in_a_row += 1;
-                last = Some(error);
+                tally.ill(error.into());
                 continue;
             }
         };
-        (in_a_row, last) = (0, None);
-        app.db
+        let written = app
+            .db
             .write(file.footprint(), move |books, now| {
                 if gone {
                     books.forget(Forget::File(id));
@@ -351,10 +466,13 @@ pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
                     ledger::purge_later(books, now, id);
                 }
             })
-            .await?;
-        purged += usize::from(gone);
+            .await;
+        tally.well(gone && written.is_ok());
+        if let Err(error) = written {
+            of_one_row(id, error)?;
+        }
     }
-    last.map_or(Ok(purged), |error| Err(error.into()))
+    tally.answer()
 }
 
 /// Where the look for empty accounts stands.
@@ -363,32 +481,42 @@ const USAGE_WALK: &str = "sweep.usage";
 const ACCOUNTS: u32 = 1000;
 
 /// Forgets what is older than `retention`, idempotent mints older than a day, and accounts
-/// that hold nothing.
-pub async fn forget_old_rows(app: &App, now: Timestamp) -> Result<(), Problem> {
+/// that hold nothing: so many of each. Answers whether there is more.
+pub async fn forget_old_rows(app: &App, now: Timestamp) -> Result<bool, Problem> {
     let before = now.minus(app.retention);
     let a_day_ago = now.minus(Seconds(24 * 3600));
     let after = app.db.mark(USAGE_WALK).await?.unwrap_or_default();
     let accounts = app.db.accounts(&after, ACCOUNTS).await?;
     let is_last = accounts.len() < ACCOUNTS as usize;
     let until = accounts.last().map(|last| last.account.clone());
-    let any_empty = accounts.iter().any(|held| held.usage == Usage::default());
+    let is_empty = |held: &&Held| held.usage == Usage::default();
+    let empty = accounts.iter().filter(is_empty).count();
+    // Where there are few, looking faster would find nothing but accounts in use.
+    let are_many = !is_last && empty * 10 >= accounts.len();
     let mark = until.clone().filter(|_| !is_last).unwrap_or_default();
-    let is_delivering = app.receiver.get().is_some();
+    let mut old = vec![
+        Forget::TicketsClosedBefore(before),
+        Forget::EventsSettledBefore(before),
+        Forget::MintsBefore(a_day_ago),
+    ];
+    if app.receiver.get().is_none() {
+        old.push(Forget::EventsDueBefore(before));
+    }
+    let mut all = old.clone();
+    all.extend(
+        until
+            .filter(|_| empty > 0)
+            .map(|until| Forget::EmptyUsage(after, until)),
+    );
     app.db
         .write(Footprint::default(), move |books, _| {
-            books.forget(Forget::TicketsClosedBefore(before));
-            books.forget(Forget::EventsSettledBefore(before));
-            if !is_delivering {
-                books.forget(Forget::EventsDueBefore(before));
-            }
-            books.forget(Forget::MintsBefore(a_day_ago));
-            if let Some(until) = until.clone().filter(|_| any_empty) {
-                books.forget(Forget::EmptyUsage(after.clone(), until));
+            for what in &all {
+                books.forget(what.clone());
             }
             books.mark(USAGE_WALK, mark.clone());
         })
         .await?;
-    Ok(())
+    Ok(are_many || app.db.has_to_forget(&old).await?)
 }
 
 /// Whether an object may go.
@@ -405,13 +533,12 @@ enum Debris {
 /// Law 2 for an object at a final key, by rows read after it was listed: wanted by its file
 /// row, or by an attempt that may still commit it; debris if an attempt that the row knows
 /// wrote it. After a restore from a backup the rows know less than the bucket holds.
-async fn is_debris(app: &App, object: &Object) -> Result<Debris, StoreError> {
+async fn is_debris(app: &App, object: &Object) -> Result<Debris, DbError> {
     let Some((id, epoch)) = key::final_owner(&object.key) else {
         return Ok(Debris::Unknown);
     };
-    let trouble = |error: crate::db::DbError| StoreError::Unavailable(error.to_string());
-    let ticket = app.db.ticket(id).await.map_err(trouble)?;
-    let file = app.db.file(id).await.map_err(trouble)?;
+    let ticket = app.db.ticket(id).await?;
+    let file = app.db.file(id).await?;
     Ok(match (file, ticket) {
         (Some(file), _) if file.key == object.key => Debris::No,
         (None, Some(t)) if t.state == State::Open && epoch >= t.epoch => Debris::No,
@@ -425,7 +552,8 @@ const STAGING_WALK: &str = "sweep.staging";
 const FILES_WALK: &str = "sweep.files";
 
 /// One step of a walk over a bucket: lists a page after the mark, deletes what no row
-/// wants (or only says so, when `dry`), and moves the mark.
+/// wants (or only says so, when `dry`), and moves the mark past what it came to, also when
+/// trouble ended it: what fails every time must not hide all that comes after it.
 pub async fn walk(
     app: &App,
     bucket: Bucket,
@@ -437,14 +565,14 @@ pub async fn walk(
         Bucket::Files => FILES_WALK,
     };
     let after = app.db.mark(name).await?.filter(|mark| !mark.is_empty());
-    let next = walk_page(app, bucket, after.as_deref(), dry, swept).await?;
+    let Step { next, trouble } = one_page(app, bucket, after.as_deref(), dry, swept).await?;
     let more = next.is_some();
     app.db
         .write(Footprint::default(), move |books, _| {
             books.mark(name, next.clone().unwrap_or_default());
         })
         .await?;
-    Ok(more)
+    trouble.map_or(Ok(more), Err)
 }
 
 /// One page of a walk; answers where the next begins.
@@ -455,28 +583,73 @@ pub async fn walk_page(
     dry: bool,
     swept: &mut Swept,
 ) -> Result<Option<String>, Problem> {
+    let Step { next, trouble } = one_page(app, bucket, after, dry, swept).await?;
+    trouble.map_or(Ok(next), Err)
+}
+
+/// Where the next step begins, and what ended this one early.
+struct Step {
+    next: Option<String>,
+    trouble: Option<Problem>,
+}
+
+/// An object that the store fails on, or whose row cannot be read, is passed over; failures in
+/// a row end the step.
+async fn one_page(
+    app: &App,
+    bucket: Bucket,
+    after: Option<&str>,
+    dry: bool,
+    swept: &mut Swept,
+) -> Result<Step, Problem> {
     let page = app.store.list(bucket, "", after, 1000).await?;
+    let mut tally = Tally::default();
     for object in page.objects {
-        let debris = match bucket {
-            Bucket::Staging => is_staging_debris(app, &object.key).await?,
-            Bucket::Files => is_debris(app, &object).await?,
+        let judged = match bucket {
+            Bucket::Staging => is_staging_debris(app, &object.key).await,
+            Bucket::Files => is_debris(app, &object).await,
+        };
+        let debris = match judged {
+            Ok(debris) => debris,
+            Err(error @ DbError::Inconsistent(_)) => {
+                tracing::error!(key = object.key, %error, "an object stays: its row cannot be read");
+                Debris::Unknown
+            }
+            Err(error) => return Err(error.into()),
         };
         match debris {
             Debris::No => {}
             Debris::Unknown => swept.unknown.push((bucket, object.key)),
-            Debris::Yes => {
-                if dry || delete(app, bucket, &object.key).await? {
-                    swept.deleted.push((bucket, object.key));
+            Debris::Yes if dry => swept.deleted.push((bucket, object.key)),
+            Debris::Yes => match delete(app, bucket, &object.key).await {
+                Ok(gone) => {
+                    tally.well(gone);
+                    if gone {
+                        swept.deleted.push((bucket, object.key));
+                    }
                 }
-            }
+                Err(error) => {
+                    tracing::warn!(key = object.key, %error, "an object that nobody wants was not deleted");
+                    tally.ill(error.into());
+                    if tally.is_enough() {
+                        return Ok(Step {
+                            next: Some(object.key),
+                            trouble: tally.last,
+                        });
+                    }
+                }
+            },
         }
     }
-    Ok(page.next)
+    Ok(Step {
+        next: page.next,
+        trouble: None,
+    })
 }
 
 /// A staging object, or a probe's, belongs to its open ticket; one of a closed ticket is debris, on every
 /// pass, since its URL may live on. One that no ticket knows is left for a human.
-async fn is_staging_debris(app: &App, staging_key: &str) -> Result<Debris, Problem> {
+async fn is_staging_debris(app: &App, staging_key: &str) -> Result<Debris, DbError> {
     let Some(id) = key::staging_owner(staging_key) else {
         return Ok(Debris::Unknown);
     };

@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use putgate::devstore::{Fault, Op};
+use putgate::devstore::{Fault, Op, Turn};
 use putgate::domain::books::Account;
 use putgate::domain::name::{Owner, SlotName, Tenant};
+use putgate::domain::problem::Code;
 use putgate::domain::ticket::State;
 use putgate::flow::sweep::Swept;
 use putgate::worker;
@@ -360,6 +361,148 @@ async fn a_row_that_cannot_be_read_keeps_the_worker_from_nothing_else() {
     broker.advance(600);
     let swept = worker::run_once(&broker.app).await.unwrap();
     assert_eq!(swept.closed, 0, "{swept:?}");
+}
+
+/// Tickets that were given up, one a second, each with an object that was put too late.
+async fn late_objects(broker: &TestBroker, count: u32) -> Vec<String> {
+    let token = broker.token("7");
+    let mut tickets = Vec::new();
+    for seed in 0..count {
+        let ticket = broker.mint(&token, "pictures", "a.png", &png(seed)).await;
+        let path = format!("/v1/tickets/{}", key(&ticket));
+        assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
+        tickets.push(ticket);
+        broker.advance(1);
+    }
+    broker.sweep().await;
+    for (ticket, seed) in tickets.iter().zip(0..) {
+        assert_eq!(broker.put(ticket, &png(seed)).await, 200);
+    }
+    tickets.iter().map(key).collect()
+}
+
+/// Whatever is tried, the store deletes none of these.
+fn undeletable(broker: &TestBroker, keys: &[String]) {
+    let keys = keys.to_vec();
+    broker.store.faults().govern(move |op, _, key| {
+        let is_stuck = op == Op::DeleteObject && keys.iter().any(|stuck| stuck == key);
+        Turn {
+            fault: is_stuck.then_some(Fault::ErrorBefore(503)),
+            ..Turn::default()
+        }
+    });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_that_the_store_fails_to_delete_hides_nothing_behind_it() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let keys = late_objects(&broker, 5).await;
+    let left = || -> Vec<String> {
+        let objects = broker.objects("staging").into_iter();
+        objects.map(|object| object.0).collect()
+    };
+    // Three in a row may be an outage: the worker pauses, and then goes on behind them.
+    undeletable(&broker, &keys[..3]);
+    let trouble = worker::walk_once(&broker.app).await.unwrap_err();
+    assert_eq!(trouble.code, Code::StorageUnavailable);
+    assert_eq!(left(), keys);
+    worker::walk_once(&broker.app).await.unwrap();
+    assert_eq!(left(), keys[..3]);
+    // One alone is no trouble of the walk, which would make the worker pause.
+    undeletable(&broker, &keys[..1]);
+    worker::walk_once(&broker.app).await.unwrap();
+    assert_eq!(left(), keys[..1]);
+    broker.store.faults().clear();
+    worker::walk_once(&broker.app).await.unwrap();
+    assert_eq!(left(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_object_whose_row_cannot_be_read_stays_and_keeps_no_other() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let unreadable = broker.mint(&token, "pictures", "a.png", &png(9)).await;
+    assert_eq!(broker.put(&unreadable, &png(9)).await, 200);
+    assert_eq!(broker.complete(&token, &unreadable).await.status, 200);
+    broker.sweep().await;
+    let late = late_objects(&broker, 1).await;
+    assert_eq!(broker.put(&unreadable, &png(9)).await, 200, "late too");
+    // Of an attempt that its row knows nothing of.
+    let lost = format!("default/pictures/{}.1.png", late[0]);
+    broker
+        .store
+        .write("files", &lost, &png(1), "image/png")
+        .unwrap();
+    broker
+        .meddle(&format!(
+            "UPDATE tickets SET policy = '[]' WHERE id = {}",
+            broker.database.id(crate::stage::id(&unreadable))
+        ))
+        .await;
+    let swept = worker::walk_once(&broker.app).await.unwrap();
+    let staging = putgate::store::Bucket::Staging;
+    assert_eq!(swept.deleted, [(staging, late[0].clone())]);
+    let mut unknown: Vec<_> = swept.unknown.into_iter().map(|(_, key)| key).collect();
+    unknown.sort();
+    let kept = format!("default/pictures/{}.1.png", key(&unreadable));
+    let mut expected = vec![key(&unreadable), kept, lost];
+    expected.sort();
+    assert_eq!(unknown, expected, "a human decides");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leftovers_that_the_store_fails_to_delete_keep_no_others() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let token = broker.token("7");
+    let mut tickets = Vec::new();
+    for seed in 0..4 {
+        let ticket = broker.mint(&token, "pictures", "a.png", &png(seed)).await;
+        assert_eq!(broker.put(&ticket, &png(seed)).await, 200);
+        tickets.push(ticket);
+    }
+    let keys: Vec<String> = tickets.iter().map(key).collect();
+    undeletable(&broker, &keys);
+    for ticket in &tickets {
+        let path = format!("/v1/tickets/{}", key(ticket));
+        assert_eq!(broker.call("DELETE", &path, &token, None).await.status, 204);
+    }
+    // By now each has a turn of its own, the first one first.
+    for (n, ticket) in tickets.iter().enumerate() {
+        let turn = broker.clock.now().millis() + i64::try_from(n).unwrap();
+        let id = broker.database.id(crate::stage::id(ticket));
+        broker
+            .meddle(&format!(
+                "UPDATE tickets SET clean_at = {turn} WHERE id = {id}"
+            ))
+            .await;
+    }
+    broker.advance(1);
+    undeletable(&broker, &keys[..1]);
+    let swept = worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(swept.cleaned, 3, "{swept:?}");
+    assert_eq!(broker.objects("staging").len(), 1);
+    broker.store.faults().clear();
+    broker.advance(301);
+    broker.sweep().await;
+    assert_eq!(broker.objects("staging"), []);
+}
+
+/// Somebody else's hand in the books of one owner.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_ended_keeps_no_other_unclaimed_one() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    for owner in ["7", "8"] {
+        let token = broker.token(owner);
+        let answer = broker.upload(&token, "brief", "a.png", &png(1)).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        broker.advance(1);
+    }
+    broker
+        .meddle("UPDATE usage SET files = 0, stored = 0 WHERE account LIKE '%\"7\"%'")
+        .await;
+    broker.advance(3600);
+    let swept = worker::run_once(&broker.app).await.unwrap();
+    assert_eq!(swept.unclaimed, 1, "{swept:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

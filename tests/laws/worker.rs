@@ -8,7 +8,7 @@ use putgate::devstore::{Fault, Op};
 use putgate::domain::problem::Code;
 use putgate::domain::secret::Secret;
 use putgate::domain::ticket::State;
-use putgate::flow::sweep::{Swept, walk};
+use putgate::flow::sweep::{Swept, forget_old_rows, walk};
 use putgate::store::Bucket;
 use putgate::webhook;
 use putgate::worker;
@@ -242,6 +242,122 @@ async fn the_staging_walk_goes_to_the_end_however_long_the_listing_is() {
         assert!(swept.unknown.len() <= 1000);
     }
     assert_eq!(broker.objects("staging").len(), 2100);
+}
+
+/// A promotion without an end, and tabs that were closed meanwhile: more than there are places.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_promotion_that_takes_long_keeps_no_other_ticket_waiting() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let (begun, has_begun) = tokio::sync::oneshot::channel();
+    let (go_on, goes_on) = tokio::sync::oneshot::channel();
+    broker
+        .store
+        .faults()
+        .before(Op::CopyObject, 1, || async move {
+            begun.send(()).unwrap();
+            goes_on.await.unwrap();
+        });
+    let long = full_tickets(&broker, 1).await.remove(0);
+    broker.advance(61);
+    let work = tokio::spawn(worker::run(Arc::clone(&broker.app)));
+    has_begun.await.unwrap();
+    let others = full_tickets(&broker, 12).await;
+    broker.advance(61);
+    until("the others are judged", async || {
+        for ticket in &others {
+            if state(&broker, ticket).await != State::Committed {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    assert_eq!(state(&broker, &long).await, State::Open);
+    go_on.send(()).unwrap();
+    until("the long one too", async || {
+        state(&broker, &long).await == State::Committed
+    })
+    .await;
+    broker.app.stop();
+    work.await.unwrap();
+}
+
+/// As a row is after the database's clock was set back by an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_from_before_the_clock_was_set_back_keeps_no_ticket_from_its_look() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let ticket = full_tickets(&broker, 1).await.remove(0);
+    broker.advance(61);
+    for (ahead, closed) in [(10, 0), (3600, 1)] {
+        let until = broker.clock.now().millis() + ahead * 1000;
+        broker
+            .meddle(&format!("UPDATE tickets SET lease_until = {until}"))
+            .await;
+        let swept = worker::run_once(&broker.app).await.unwrap();
+        assert_eq!(swept.closed, closed, "{ahead} s ahead");
+    }
+    assert_eq!(state(&broker, &ticket).await, State::Committed);
+}
+
+/// Mints and events of long ago, as a busy month leaves them.
+async fn old_rows(broker: &TestBroker, count: u32) {
+    let id = if broker.database.is_postgres() {
+        "gen_random_uuid()"
+    } else {
+        "randomblob(16)"
+    };
+    let numbers = format!(
+        "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < {count})"
+    );
+    for rows in [
+        "INSERT INTO idempotency (tenant, caller, key, body_hash, outcome, created_at) \
+         {n} SELECT 'acme', 'o', CAST(n AS text), 'h', '[]', 1 FROM n",
+        "INSERT INTO events (id, subject, seq, tenant, kind, body, created_at, state, tries, settled_at) \
+         {n} SELECT {id}, {id}, 1, 'acme', 'k', '{}', 1, 'delivered', 1, 1 FROM n",
+        "INSERT INTO events (id, subject, seq, tenant, kind, body, created_at, state, tries, next_try_at) \
+         {n} SELECT {id}, {id}, 1, 'acme', 'k', '{}', 1, 'pending', 0, 1 FROM n",
+        "INSERT INTO usage (account, open, files, reserved, stored) \
+         {n} SELECT '[\"a' || CAST(n AS text) || '\",\"o\"]', 0, 0, 0, 0 FROM n",
+    ] {
+        let text = rows.replace("{n}", &numbers).replace("{id}", id);
+        broker.meddle(&text).await;
+    }
+}
+
+const FORGETFUL: [&str; 3] = ["idempotency", "events", "usage"];
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_portion_of_old_rows_says_that_there_is_more() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    old_rows(&broker, 1200).await;
+    let now = broker.app.db.now();
+    for (more, left) in [
+        (true, [700, 1400, 200]),
+        (true, [200, 400, 0]),
+        (false, [0, 0, 0]),
+    ] {
+        assert_eq!(forget_old_rows(&broker.app, now).await.unwrap(), more);
+        for (table, left) in FORGETFUL.into_iter().zip(left) {
+            assert_eq!(rows(&broker, table).await, left, "{table}");
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_worker_forgets_portion_after_portion_without_sitting_out_its_pace() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    old_rows(&broker, 2200).await;
+    let work = tokio::spawn(worker::run(Arc::clone(&broker.app)));
+    until("nothing old is left", async || {
+        let mut left = 0;
+        for table in FORGETFUL {
+            left += rows(&broker, table).await;
+        }
+        left == 0
+    })
+    .await;
+    broker.app.stop();
+    work.await.unwrap();
 }
 
 async fn rows(broker: &TestBroker, table: &str) -> i64 {

@@ -16,6 +16,8 @@ mod trouble;
 
 use std::sync::Arc;
 
+use putgate::domain::books::{DueEvents, Footprint};
+use putgate::domain::ledger::{self, Room};
 use putgate::domain::outbox::{DeliveryState, Outgoing};
 use putgate::flow::deliver::deliver;
 use putgate::webhook::Receiver;
@@ -62,6 +64,28 @@ async fn delete(broker: &TestBroker, file: &Value, owner: &str) {
 /// Sends what is due; how many tries that took.
 async fn send(broker: &TestBroker) -> usize {
     deliver(&broker.app).await.unwrap()
+}
+
+/// What a sender takes that dies with it in its hands.
+async fn take(broker: &TestBroker) -> Vec<Outgoing> {
+    let room = Room {
+        all: 10,
+        per_tenant: 10,
+        busy: std::collections::BTreeMap::new(),
+    };
+    let due_events = Some(DueEvents {
+        limit: 10,
+        but: None,
+    });
+    let footprint = Footprint {
+        due_events,
+        ..Footprint::default()
+    };
+    let taken = broker
+        .app
+        .db
+        .write(footprint, move |books, now| ledger::take(books, now, &room));
+    taken.await.unwrap()
 }
 
 /// The outbox, oldest first.

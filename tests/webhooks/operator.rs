@@ -13,8 +13,9 @@ use putgate::flow::{self, App, Slots};
 use putgate::store::Store;
 use serde_json::Value;
 
+use crate::common::database::TestDatabase;
 use crate::common::{devstore, png, store_settings};
-use crate::process::{PATIENCE, SLOTS, Server, Site, call, mint, put, putgate_in};
+use crate::process::{PATIENCE, SLOTS, Server, Site, call, mint, put, putgate_in, storage};
 use crate::receiver::{Hook, KEY, Reply};
 
 /// A site whose events go to `hook`, with debug lines in the log.
@@ -23,7 +24,14 @@ async fn site(hook: &Hook) -> (Site, putgate::devstore::DevStore) {
     let store = devstore(dir.path()).await;
     let secret = format!("whsec_{}", STANDARD.encode(KEY));
     std::fs::write(dir.path().join("hook.secret"), secret).unwrap();
-    let site = Site::new(dir, &store.url());
+    let storage = storage(
+        &store.url(),
+        "us-east-1",
+        ["server", "server-secret"],
+        Some(["upload", "upload-secret"]),
+    );
+    let database = TestDatabase::make(dir.path());
+    let site = Site::with(dir, storage, database);
     let url = hook.url();
     let slots = format!(
         "{SLOTS}\n[webhook]\nurl = \"{url}\"\nsecret_files = [\"hook.secret\"]\nallow_private = true\n"
@@ -179,10 +187,7 @@ async fn a_process_killed_between_the_answer_and_its_settling_sends_it_again_und
     // The next process, a lease later.
     let clock = Clock::manual(Clock::System.now());
     let settings = db::Settings {
-        place: db::Place::Sqlite {
-            path: site.database(),
-            synchronous: db::Synchronous::Full,
-        },
+        place: site.database.place(db::Synchronous::Full),
         migrate: false,
     };
     let ids = clock.clone();

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use putgate::domain::outbox::{DeliveryState, pause};
+use putgate::domain::time::Seconds;
 use putgate::flow::deliver;
 use putgate::webhook::{Receiver, Settings};
 use serde_json::json;
@@ -91,6 +92,38 @@ async fn a_replay_brings_what_waits_behind_it() {
     hook.answers(|_| Reply::Status(200));
     deliver::replay(&broker.app.db, rows[0].id).await.unwrap();
     assert_eq!(send(&broker).await, 2);
+}
+
+/// A file is claimed and deleted while its first event sits out a long pause: the poll does
+/// not come across what may not go yet.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_born_behind_one_that_waits_waits_as_long() {
+    let hook = Hook::start(|_| Reply::With(503, "retry-after", "3600".into())).await;
+    let broker = broker_with(&hook).await;
+    let ticket = upload(&broker, "7", 1).await;
+    assert_eq!(send(&broker).await, 1);
+    claim(&broker, &ticket["file"], "7").await;
+    delete(&broker, &ticket["file"], "7").await;
+    let rows = outbox(&broker).await;
+    let turns: Vec<_> = rows.iter().map(|row| row.delivery.next_try_at).collect();
+    assert_eq!(turns, [Some(broker.clock.now().plus(Seconds(3600))); 3]);
+    hook.answers(|_| Reply::Status(200));
+    broker.advance(3599);
+    assert_eq!(send(&broker).await, 0);
+    broker.advance(1);
+    assert_eq!(send(&broker).await, 3);
+    let kinds: Vec<_> = hook.seen()[1..].iter().map(Seen::kind).collect();
+    assert_eq!(kinds, ["ticket.committed", "file.claimed", "file.deleted"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_is_born_behind_settled_ones_goes_at_once() {
+    let hook = Hook::content().await;
+    let broker = broker_with(&hook).await;
+    let ticket = upload(&broker, "7", 1).await;
+    assert_eq!(send(&broker).await, 1);
+    claim(&broker, &ticket["file"], "7").await;
+    assert_eq!(send(&broker).await, 1);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,12 +2,16 @@
 
 use std::time::Duration;
 
-use putgate::domain::ledger::Replayed;
-use putgate::domain::outbox::{DeliveryState, LEASE, pause};
-use putgate::flow::deliver;
+use putgate::clock::Clock;
+use putgate::domain::books::Footprint;
+use putgate::domain::ledger::{self, Replayed};
+use putgate::domain::outbox::{Answer, DeliveryState, LEASE, pause};
+use putgate::domain::time::Seconds;
+use putgate::flow::{App, Slots, deliver};
+use time::format_description::well_known::Rfc2822;
 
 use crate::receiver::{Hook, KEY, Reply};
-use crate::{broker_with, outbox, send, states, upload};
+use crate::{broker_with, outbox, send, states, take, upload};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn ten_tries_by_the_schedule_with_one_id_and_one_body_then_it_is_given_up() {
@@ -93,6 +97,92 @@ async fn what_a_killed_sender_held_is_sent_again_after_its_lease_under_the_same_
     let seen = hook.seen();
     assert_eq!((seen.len(), seen[0].id()), (2, seen[1].id()));
     assert_eq!(seen[0].body, seen[1].body);
+    assert_eq!(states(&broker).await, [DeliveryState::Delivered]);
+}
+
+/// Twelve deaths in six minutes, and then the receiver says no for the first time.
+#[tokio::test(flavor = "multi_thread")]
+async fn senders_that_die_do_not_use_up_the_tries() {
+    let hook = Hook::start(|_| Reply::Status(500)).await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    let mut first = None;
+    for death in 0..12 {
+        let taken = take(&broker).await;
+        assert_eq!(taken.len(), 1, "death {death}");
+        first.get_or_insert_with(|| taken[0].clone());
+        broker.advance(31);
+    }
+    assert_eq!(send(&broker).await, 1);
+    let event = outbox(&broker).await.remove(0);
+    let delivery = event.delivery;
+    assert_eq!(
+        (delivery.state, delivery.tries),
+        (DeliveryState::Pending, 1)
+    );
+    let again = broker.clock.now().plus(pause(1, event.id).unwrap());
+    assert_eq!(delivery.next_try_at, Some(again));
+    // The try has the number of those before it, and is not theirs to settle.
+    take_again(&broker, again.seconds()).await;
+    let (first, answer) = (first.unwrap(), Answer::None("late".into()));
+    let row = Footprint {
+        events: vec![first.id],
+        ..Footprint::default()
+    };
+    let late = broker.app.db.write(row, move |books, now| {
+        ledger::settle(books, now, &first, &answer)
+    });
+    assert_eq!(late.await.unwrap(), None);
+}
+
+async fn take_again(broker: &crate::TestBroker, at: i64) {
+    let wait = u32::try_from(at - broker.clock.now().seconds()).unwrap();
+    broker.advance(wait + 1);
+    let taken = take(broker).await;
+    assert_eq!(taken[0].delivery.tries, 2, "a try of its own");
+}
+
+/// A replica whose machine is ten minutes off, which no receiver forgives.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_is_stamped_by_the_databases_clock_and_not_by_the_machines() {
+    let hook = Hook::content().await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    let now = broker.clock.now();
+    let asked = now.plus(Seconds(1200)).calendar().format(&Rfc2822).unwrap();
+    hook.answers(move |_| Reply::With(503, "retry-after", asked.clone()));
+    let off = App::new(
+        broker.app.db.clone(),
+        broker.app.store.clone(),
+        Clock::manual(now.plus(Seconds(600))),
+        Slots::new(),
+        100,
+        Seconds(3600),
+    );
+    off.receiver.set(hook.receiver()).unwrap();
+    assert_eq!(deliver::deliver(&off).await.unwrap(), 1);
+    let stamp: i64 = hook.seen()[0].header("webhook-timestamp").parse().unwrap();
+    assert_eq!(stamp, now.seconds());
+    let next = outbox(&broker).await[0].delivery.next_try_at.unwrap();
+    let wait = now.seconds_until(next);
+    assert!(
+        (1199..=1200).contains(&wait),
+        "a date is by that clock too: {wait} s"
+    );
+}
+
+/// As rows are after the database's clock was set back by an hour.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_from_before_the_clock_was_set_back_holds_no_event() {
+    let hook = Hook::content().await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    assert_eq!(take(&broker).await.len(), 1);
+    assert_eq!(send(&broker).await, 0, "it is held");
+    broker
+        .meddle("UPDATE events SET lease_until = lease_until + 3600000")
+        .await;
+    assert_eq!(send(&broker).await, 1);
     assert_eq!(states(&broker).await, [DeliveryState::Delivered]);
 }
 

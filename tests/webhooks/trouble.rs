@@ -132,6 +132,30 @@ async fn without_leave_nothing_goes_over_plain_http() {
     );
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_cannot_be_read_keeps_no_other() {
+    let hook = Hook::content().await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    let unreadable = broker.database.id(outbox(&broker).await[0].id);
+    broker.advance(1);
+    upload(&broker, "8", 2).await;
+    let tries = async |tries: i64| {
+        let text = format!("UPDATE events SET tries = {tries} WHERE id = {unreadable}");
+        broker.meddle(&text).await;
+    };
+    tries(-1).await;
+    assert_eq!(send(&broker).await, 1);
+    let db = &broker.app.db;
+    let again = db.has_due_event(db.now(), None).await.unwrap();
+    assert!(!again, "it is not looked at again and again");
+    // Somebody mends it.
+    tries(0).await;
+    broker.advance(600);
+    assert_eq!(send(&broker).await, 1);
+    assert_eq!(hook.seen().len(), 2);
+}
+
 /// TLS is spoken to whoever is there; a receiver that cannot prove its name gets nothing.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_receiver_that_does_not_speak_tls_gets_nothing() {

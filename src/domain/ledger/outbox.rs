@@ -41,7 +41,11 @@ pub fn take(books: &mut Books, now: Timestamp, room: &Room) -> Vec<Outgoing> {
     let outbox = books.outbox_mut();
     for id in &chosen {
         outbox.change(*id, |delivery| {
-            delivery.tries += 1;
+            // A lease that is still there was left by a sender that died: nobody knows what
+            // the receiver said, and its schedule must not run out by our own deaths.
+            if delivery.lease_until.is_none() {
+                delivery.tries += 1;
+            }
             delivery.lease_until = Some(now.plus(LEASE));
         });
     }
@@ -93,7 +97,8 @@ pub fn settle(
     Some(follows)
 }
 
-/// The number of the try and its lease are the fencing token.
+/// The number of the try and its lease are the fencing token; whoever takes the same try again
+/// has a lease of their own.
 fn is_ours(row: &Outgoing, taken: &Outgoing) -> bool {
     row.delivery.state == DeliveryState::Pending
         && row.delivery.tries == taken.delivery.tries
