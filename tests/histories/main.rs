@@ -310,8 +310,11 @@ fn every_history_keeps_the_laws() {
     }
     let many = variable("PUTGATE_HISTORIES").map_or(FEW, |n| n.parse().unwrap());
     let base = variable("PUTGATE_HISTORIES_FROM").map_or(1, |n| n.parse().unwrap());
+    let seconds = variable("PUTGATE_HISTORIES_SECONDS").map(|n| n.parse().unwrap());
+    let most = seconds.map_or(Duration::MAX, Duration::from_secs);
     let began = Instant::now();
     let next = AtomicU64::new(0);
+    let played = AtomicU64::new(0);
     let failures = Mutex::new(Vec::<String>::new());
     let tally = Mutex::new(Tally::new());
     std::thread::scope(|threads| {
@@ -320,10 +323,12 @@ fn every_history_keeps_the_laws() {
                 let runtime = runtime();
                 loop {
                     let world = next.fetch_add(1, Ordering::SeqCst);
-                    if world * CROWD >= many || !failures.lock().unwrap().is_empty() {
+                    let is_over = world * CROWD >= many || began.elapsed() >= most;
+                    if is_over || !failures.lock().unwrap().is_empty() {
                         return;
                     }
                     let crowd = CROWD.min(many - world * CROWD);
+                    played.fetch_add(crowd, Ordering::SeqCst);
                     let seed = Random::branch(base, world).next() >> 16;
                     let lived = runtime.block_on(world_of(seed, (0..crowd).collect()));
                     match lived {
@@ -342,7 +347,12 @@ fn every_history_keeps_the_laws() {
     let failures = failures.into_inner().unwrap();
     assert!(failures.is_empty(), "{}", failures.join("\n\n"));
     let tally = tally.into_inner().unwrap();
+    let wanted = many;
+    let many = played.into_inner();
     println!("{many} histories in {:?}: {tally:#?}", began.elapsed());
+    if many < wanted {
+        println!("skipped: of {wanted} histories {many} were played until the time was over");
+    }
     let late = tally.get(LATE).copied().unwrap_or(0);
     assert!(
         late * 20 <= many,
