@@ -172,6 +172,9 @@ impl Actor {
 
     async fn judge(&mut self, did: &[Did], raced: bool) -> Result<(), String> {
         self.world.whole().await;
+        // Before the look: what ends after it shows in the next one only.
+        self.finish(false).await;
+        let waiting = !self.pending().is_empty();
         let seen = self.world.watch.seen(&self.tenant).await;
         for id in seen.tickets.keys() {
             self.world.harms.know(*id, &self.tenant);
@@ -180,8 +183,6 @@ impl Actor {
         self.hit |= !hits.is_empty();
         self.harmed.extend(hits.iter().map(|(op, _)| *op));
         let cut_off = self.deaths.swap(0, Ordering::SeqCst) > 0;
-        self.finish(false).await;
-        let waiting = !self.pending().is_empty();
         let lingering = self.busy || self.unsettled || waiting || raced || cut_off;
         let sight = Sight {
             now: self.world.now().millis(),
