@@ -191,8 +191,9 @@ impl Actor {
             denied: denies(&hits),
         };
         // What follows a death may still be the dead one's doing, and what a cut-off client
-        // or a notification began may end any time: a lease says so, however slow the machine.
-        let held = |ticket: &TicketSeen| ticket.lease_until > sight.now;
+        // or a notification began may end any time: a lease says so, however slow the machine,
+        // and also one that is over while nobody has taken the ticket up.
+        let held = |ticket: &TicketSeen| ticket.lease_until > 0;
         let held = seen.tickets.values().any(held);
         self.unsettled = waiting || cut_off || held || did.iter().any(still_working);
         // On a machine that is too slow a call may run out of time with nothing wrong; many
