@@ -20,7 +20,7 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::database::{self, TestDatabase};
+use common::database;
 use common::{HTML, png};
 use golden::assert_golden;
 use hmac::{Hmac, KeyInit, Mac};
@@ -219,16 +219,24 @@ fn with_hook(text: &str, url: &str, secrets: &str) -> String {
     text.replace("[limits]", &section)
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn the_secret_of_events_is_changed_under_load_and_no_event_is_refused() {
-    let (one, two) = ("the first secret of events", "the second secret of events");
+const FIRST_SECRET: &str = "the first secret of events";
+const SECOND_SECRET: &str = "the second secret of events";
+
+/// A receiver that believes the first secret, its URL, and a site with both in its files.
+async fn site_with_receiver() -> (Arc<Receiver>, String, Site, DevStore) {
     let receiver = Arc::<Receiver>::default();
-    one.clone_into(&mut receiver.accepts.lock().unwrap());
+    FIRST_SECRET.clone_into(&mut receiver.accepts.lock().unwrap());
     let router = Router::new().route("/hook", post(receive));
     let url = listen(router.with_state(Arc::clone(&receiver))).await;
-    let (site, _store) = site().await;
-    secret(&site, "one.secret", one);
-    secret(&site, "two.secret", two);
+    let (site, store) = site().await;
+    secret(&site, "one.secret", FIRST_SECRET);
+    secret(&site, "two.secret", SECOND_SECRET);
+    (receiver, url, site, store)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_secret_of_events_is_changed_under_load_and_no_event_is_refused() {
+    let (receiver, url, site, _store) = site_with_receiver().await;
     let configure = |secrets: &str| site.write_with(SLOTS, &|text| with_hook(&text, &url, secrets));
     configure("\"one.secret\"");
     let server = site.serve();
@@ -242,7 +250,7 @@ async fn the_secret_of_events_is_changed_under_load_and_no_event_is_refused() {
     until("both secrets sign", async || last() == 2).await;
     // What was signed before is settled before the receiver changes over.
     load.another_round().await;
-    two.clone_into(&mut receiver.accepts.lock().unwrap());
+    SECOND_SECRET.clone_into(&mut receiver.accepts.lock().unwrap());
     let before = taken();
     until("the new secret is accepted", async || taken() > before + 5).await;
 
@@ -357,14 +365,7 @@ async fn the_keys_of_another_store_wait_for_the_restart_that_moves_there() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_secrets_of_another_receiver_wait_for_the_restart_that_turns_to_it() {
-    let (one, two) = ("the first secret of events", "the second secret of events");
-    let receiver = Arc::<Receiver>::default();
-    one.clone_into(&mut receiver.accepts.lock().unwrap());
-    let router = Router::new().route("/hook", post(receive));
-    let url = listen(router.with_state(Arc::clone(&receiver))).await;
-    let (site, _store) = site().await;
-    secret(&site, "one.secret", one);
-    secret(&site, "two.secret", two);
+    let (receiver, url, site, _store) = site_with_receiver().await;
     site.write_with(SLOTS, &|text| with_hook(&text, &url, "\"one.secret\""));
     let server = site.serve();
     let elsewhere = url.replace("/hook", "/another");
@@ -503,14 +504,7 @@ async fn a_database_that_turns_read_only_is_503_and_red_until_it_can_be_written(
     }
     let dir = tempfile::tempdir().unwrap();
     let store = common::devstore(dir.path()).await;
-    let storage = process::storage(
-        &store.url(),
-        "us-east-1",
-        ["server", "server-secret"],
-        Some(["upload", "upload-secret"]),
-    );
-    let database = TestDatabase::make(dir.path());
-    let site = Site::with(dir, storage, database);
+    let site = Site::on_either(dir, &store.url());
     let server = site.serve();
     let token = site.token("7");
     upload(&server.url, &token, 1).await.unwrap();

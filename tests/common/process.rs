@@ -490,13 +490,23 @@ impl Site {
     /// A configuration that is whole, for the store at `store_url` (that of
     /// [`crate::common::devstore`]), and no database yet.
     pub fn new(dir: tempfile::TempDir, store_url: &str) -> Self {
+        let database = TestDatabase::Sqlite(dir.path().join("putgate.db"));
+        Self::over(dir, store_url, database)
+    }
+
+    /// The same on the database that these tests are to run on.
+    pub fn on_either(dir: tempfile::TempDir, store_url: &str) -> Self {
+        let database = TestDatabase::make(dir.path());
+        Self::over(dir, store_url, database)
+    }
+
+    fn over(dir: tempfile::TempDir, store_url: &str, database: TestDatabase) -> Self {
         let storage = storage(
             store_url,
             "us-east-1",
             ["server", "server-secret"],
             Some(["upload", "upload-secret"]),
         );
-        let database = TestDatabase::Sqlite(dir.path().join("putgate.db"));
         Self::with(dir, storage, database)
     }
 

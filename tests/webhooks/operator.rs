@@ -13,9 +13,8 @@ use putgate::flow::{self, App, Slots};
 use putgate::store::Store;
 use serde_json::Value;
 
-use crate::common::database::TestDatabase;
 use crate::common::{devstore, png, store_settings};
-use crate::process::{PATIENCE, SLOTS, Server, Site, call, mint, put, putgate_in, storage};
+use crate::process::{PATIENCE, SLOTS, Server, Site, call, mint, put, putgate_in};
 use crate::receiver::{Hook, KEY, Reply};
 
 /// A site whose events go to `hook`, with debug lines in the log.
@@ -24,14 +23,7 @@ async fn site(hook: &Hook) -> (Site, putgate::devstore::DevStore) {
     let store = devstore(dir.path()).await;
     let secret = format!("whsec_{}", STANDARD.encode(KEY));
     std::fs::write(dir.path().join("hook.secret"), secret).unwrap();
-    let storage = storage(
-        &store.url(),
-        "us-east-1",
-        ["server", "server-secret"],
-        Some(["upload", "upload-secret"]),
-    );
-    let database = TestDatabase::make(dir.path());
-    let site = Site::with(dir, storage, database);
+    let site = Site::on_either(dir, &store.url());
     let url = hook.url();
     let slots = format!(
         "{SLOTS}\n[webhook]\nurl = \"{url}\"\nsecret_files = [\"hook.secret\"]\nallow_private = true\n"
