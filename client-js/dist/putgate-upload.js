@@ -2164,7 +2164,7 @@ var Field = class {
     });
     const words = element("span", "upload-preview-status");
     words.setAttribute("role", "status");
-    card.append(name, words, cancel2);
+    card.append(name, cancel2, words);
     return card;
   }
   #changed() {

@@ -97,12 +97,36 @@ test("a_liar_and_a_cancel_are_events_too_and_no_id_goes_with_the_form", async (t
   await page.waitForFunction(() => window.heard.some(({ status }) => status === "error"));
   await throttle(20_000);
   await page.setInputFiles("input[type=file]", { name: "slow.png", mimeType: "image/png", buffer: picture(600, 500, null) });
-  // The card has its final size once its picture is there: only then does a click meet what it aims at.
+  // The card has its final size once its picture is there.
   await page.waitForFunction(() => document.querySelector(".upload-preview-image")?.naturalWidth > 0);
   await page.getByRole("button", { name: "Cancel: slow.png" }).click();
   await page.waitForFunction(() => window.heard.some(({ status }) => status === "cancelled"));
   await page.getByRole("button", { name: "Remove: slow.png" }).click();
   assert.equal(await page.locator(".upload-preview, input[type=hidden]").count(), 0);
+});
+
+test("a_button_stays_under_the_finger_whatever_the_words_beside_it_say", async (t) => {
+  const { page, throttle } = await open(t, avatar(site.url, owner(t)));
+  await page.locator("input[type=file][accept*='.png']").waitFor({ state: "attached" });
+  await page.evaluate(() => {
+    window.seen = [];
+    const look = () => {
+      const { left, top } = document.querySelector(".upload-preview-cancel")?.getBoundingClientRect() ?? {};
+      const words = document.querySelector(".upload-preview-status")?.textContent;
+      // The picture takes its place when it is there.
+      if (document.querySelector(".upload-preview-image")?.naturalWidth > 0) window.seen.push({ left, top, words });
+      requestAnimationFrame(look);
+    };
+    look();
+  });
+  await throttle(200_000);
+  await page.setInputFiles("input[type=file]", { name: "me.png", mimeType: "image/png", buffer: picture(600, 500, null) });
+  await page.locator('.upload-preview[data-upload-state="committed"]').waitFor();
+  await page.waitForFunction(() => window.seen.at(-1).words === document.querySelector(".upload-preview-status").textContent);
+  const seen = await page.evaluate(() => window.seen);
+  assert.ok(new Set(seen.map(({ words }) => words)).size > 3, "the words changed");
+  assert.deepEqual([...new Set(seen.map(({ left }) => left))], [seen[0].left]);
+  assert.deepEqual([...new Set(seen.map(({ top }) => top))], [seen[0].top]);
 });
 
 test("with_auto_upload_off_the_bytes_go_when_the_form_is_submitted", async (t) => {

@@ -170,7 +170,7 @@ test("an_avatar_is_previewed_uploaded_on_save_shown_and_replaced", async (t) => 
   await shoot(page, "avatar");
   await page.setInputFiles("#avatar", png("me.png", picture(800, 600, null)));
   await page.locator('.upload-preview[data-upload-state="waiting"] img').waitFor();
-  assert.match(await page.locator(".upload-preview").innerText(), /me\.png\s*Ready to upload/);
+  assert.match(await page.locator(".upload-preview").innerText(), /me\.png\s*Cancel\s*Ready to upload/);
   assert.equal(calls.filter((call) => call.startsWith("POST")).length, 0, "nothing moves before the form is saved");
   await shoot(page, "avatar-preview");
   await throttle(500_000);

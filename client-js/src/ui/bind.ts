@@ -182,7 +182,8 @@ class Field implements Binding {
     });
     const words = element("span", "upload-preview-status");
     words.setAttribute("role", "status");
-    card.append(name, words, cancel);
+    // The words change all the time: before the button they would move it from under the finger.
+    card.append(name, cancel, words);
     return card;
   }
 
