@@ -707,6 +707,29 @@ async fn a_sqlite_file_that_turns_read_only_is_a_503_and_red_until_it_can_be_wri
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sqlite_file_that_turns_read_only_is_red_though_nobody_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    if !Immutable::is_possible(dir.path()) {
+        skipped("a read-only file: chattr +i does not hold here (that takes root, and ext4)");
+        return;
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let store = common::devstore(elsewhere.path()).await;
+    let site = Site::new(dir, &store.url());
+    // The worker would find out too, within a minute.
+    site.write_with(SLOTS, &|text| {
+        text.replacen("[server]\n", "[server]\nworker = false\n", 1)
+    });
+    let server = site.serve();
+    until(&server, "GET", "/readyz", "", 200).await;
+    let log = site.database().with_extension("db-wal");
+    let held = Immutable::make(vec![site.database(), log]);
+    until(&server, "GET", "/readyz", "", 503).await;
+    drop(held);
+    until(&server, "GET", "/readyz", "", 200).await;
+}
+
 /// The server's sessions end when it turns, as when it becomes a standby, and not when it
 /// turns back: those of the meantime stay read-only for good.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
