@@ -263,6 +263,147 @@ async fn the_secret_of_events_is_changed_under_load_and_no_event_is_refused() {
     assert_eq!(receiver.most_signatures.load(Ordering::SeqCst), 2);
 }
 
+const NOTIFICATIONS: &str = "/v1/notifications/s3";
+const OLD_BELL: &str = "the old secret of notifications";
+const NEW_BELL: &str = "the new secret of notifications";
+
+/// What MinIO tells about an object of the staging bucket.
+fn arrived(key: &str) -> Value {
+    let object = json!({"bucket": {"name": "staging"}, "object": {"key": key, "size": 3}});
+    let record = json!({"eventName": "s3:ObjectCreated:Put", "s3": object});
+    json!({"EventName": "s3:ObjectCreated:Put", "Records": [record]})
+}
+
+/// What a notification with this secret is answered.
+async fn notified(server: &Server, secret: &str, key: &str) -> u16 {
+    let reply = server.call("POST", NOTIFICATIONS, secret, Some(arrived(key)));
+    reply.await.status
+}
+
+/// A site that knows these secrets of notifications, in files of these names.
+fn with_bells(site: &Site, settings: &str) {
+    secret(site, "old.bell", OLD_BELL);
+    secret(site, "new.bell", NEW_BELL);
+    site.write_with(SLOTS, &|text| {
+        let section = format!("[notifications]\n{settings}\n\n[limits]");
+        text.replace("[limits]", &section)
+    });
+}
+
+/// Whether notifications bring an upload to its end that nobody completes.
+async fn a_notification_commits(server: &Server, token: &str, bell: &str) {
+    let bytes = png(1);
+    let ticket = mint(&server.url, token, "photos", "a.png", bytes.len());
+    let ticket = ticket.await.unwrap();
+    assert_eq!(put(&ticket["transfer"], &bytes).await, Ok(200));
+    assert_eq!(notified(server, bell, id(&ticket)).await, 204);
+    let path = format!("/v1/tickets/{}?wait=20", id(&ticket));
+    let seen = server.call("GET", &path, token, None).await.json();
+    assert_eq!(seen["state"], "committed", "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_secret_of_notifications_is_changed_under_load_and_no_good_one_is_refused() {
+    let (site, _store) = site().await;
+    with_bells(&site, "secret_file = \"old.bell\"");
+    let server = Arc::new(site.serve());
+    let token = site.token("7");
+    let status = async |bell: &str| notified(&server, bell, "nothing").await;
+    assert_eq!((status(OLD_BELL).await, status(NEW_BELL).await), (204, 401));
+    // The store, which sends what it was told last.
+    let sent = Arc::new(Mutex::new(OLD_BELL));
+    let (counts, over) = (
+        Arc::<[AtomicUsize; 3]>::default(),
+        Arc::<AtomicBool>::default(),
+    );
+    let mut hands = JoinSet::new();
+    for hand in 0..counts.len() {
+        let (server, sent) = (Arc::clone(&server), Arc::clone(&sent));
+        let (counts, over) = (Arc::clone(&counts), Arc::clone(&over));
+        hands.spawn(async move {
+            let mut answers = Vec::new();
+            while !over.load(Ordering::SeqCst) {
+                let bell = *sent.lock().unwrap();
+                answers.push(notified(&server, bell, "nothing").await);
+                counts[hand].fetch_add(1, Ordering::SeqCst);
+            }
+            answers
+        });
+    }
+    // Two of each, so that one began after it was asked for.
+    let another_round = async || {
+        let counted = || -> Vec<usize> {
+            let counts = counts.iter();
+            counts.map(|count| count.load(Ordering::SeqCst)).collect()
+        };
+        let before = counted();
+        until("another round of notifications", async || {
+            let now = counted();
+            now.iter()
+                .zip(&before)
+                .all(|(now, then)| now >= &(then + 2))
+        })
+        .await;
+    };
+    another_round().await;
+
+    with_bells(
+        &site,
+        "secret_file = \"new.bell\"\nsecret_files = [\"old.bell\"]",
+    );
+    server.signal("HUP");
+    until("the new secret opens", async || {
+        status(NEW_BELL).await == 204
+    })
+    .await;
+    assert_eq!(status(OLD_BELL).await, 204, "and so does the old one");
+    another_round().await;
+    *sent.lock().unwrap() = NEW_BELL;
+    another_round().await;
+
+    with_bells(&site, "secret_files = [\"new.bell\"]");
+    server.signal("HUP");
+    until("the old secret is refused", async || {
+        status(OLD_BELL).await == 401
+    })
+    .await;
+    another_round().await;
+    secret(&site, "short.bell", "too short");
+    with_bells(&site, "secret_files = [\"short.bell\"]");
+    server.signal("HUP");
+    server.wait_for_log("holds 9 bytes, and must hold 16");
+    another_round().await;
+    over.store(true, Ordering::SeqCst);
+    let answers: Vec<u16> = hands.join_all().await.concat();
+    assert!(answers.iter().all(|status| *status == 204), "{answers:?}");
+    a_notification_commits(&server, &token, NEW_BELL).await;
+    assert!(!server.log().contains("take a restart"), "{}", server.log());
+    for secret in [OLD_BELL, NEW_BELL] {
+        assert!(!server.log().contains(secret));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn notifications_are_turned_on_and_off_by_a_hangup() {
+    let (site, _store) = site().await;
+    let server = site.serve();
+    let token = site.token("7");
+    let status = async |bell: &str| notified(&server, bell, "nothing").await;
+    for bell in [NEW_BELL, ""] {
+        assert_eq!(status(bell).await, 404, "there is no such call");
+    }
+    with_bells(&site, "secret_file = \"new.bell\"");
+    server.signal("HUP");
+    until("it is there", async || status(NEW_BELL).await == 204).await;
+    assert_eq!((status(OLD_BELL).await, status("").await), (401, 401));
+    a_notification_commits(&server, &token, NEW_BELL).await;
+
+    site.write(SLOTS);
+    server.signal("HUP");
+    until("it is gone", async || status(NEW_BELL).await == 404).await;
+    assert!(!server.log().contains("take a restart"), "{}", server.log());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_keys_of_storage_are_changed_under_load_and_no_upload_is_lost() {
     let (site, store) = site().await;
