@@ -149,6 +149,8 @@ metrics! {
         "How long the oldest event has waited for the receiver; 0 where none is configured";
     database_up: Gauge = Gauge::default(), "database_up",
         "1 when the database answered this scrape; else the rows' numbers are old";
+    writable: Gauge = Gauge::default(), "database_writable",
+        "0 from a write that the database did not take to the next one that it does";
     connections: Family<State, Gauge> = Family::default(), "db_connections",
         "Connections for reading";
 }
@@ -197,6 +199,7 @@ impl Metrics {
             drop(self.transactions.get_or_create(&Outcome { outcome }));
         }
         self.know_verdict("accepted");
+        self.writable(true);
     }
 
     /// A zero for what an upload may be rejected for.
@@ -324,6 +327,11 @@ impl Metrics {
         self.due_ticket_age.set(seconds(found.due_ticket_millis));
         self.event_age.set(seconds(found.oldest_event_millis));
         self.pending_events.set(found.pending_events);
+    }
+
+    /// Whether the database takes writes.
+    pub fn writable(&self, takes: bool) {
+        self.writable.set(i64::from(takes));
     }
 
     /// Connections for reading: at work, and waiting for some.

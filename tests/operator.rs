@@ -1,5 +1,5 @@
 //! What an operator does on a running site: asks for a ticket's story, changes keys and
-//! secrets, runs out of room, and loses the right to write.
+//! secrets, runs out of room, and has no right to write.
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
@@ -20,7 +20,6 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::routing::post;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use common::database;
 use common::{HTML, png};
 use golden::assert_golden;
 use hmac::{Hmac, KeyInit, Mac};
@@ -264,6 +263,147 @@ async fn the_secret_of_events_is_changed_under_load_and_no_event_is_refused() {
     assert_eq!(receiver.most_signatures.load(Ordering::SeqCst), 2);
 }
 
+const NOTIFICATIONS: &str = "/v1/notifications/s3";
+const OLD_BELL: &str = "the old secret of notifications";
+const NEW_BELL: &str = "the new secret of notifications";
+
+/// What MinIO tells about an object of the staging bucket.
+fn arrived(key: &str) -> Value {
+    let object = json!({"bucket": {"name": "staging"}, "object": {"key": key, "size": 3}});
+    let record = json!({"eventName": "s3:ObjectCreated:Put", "s3": object});
+    json!({"EventName": "s3:ObjectCreated:Put", "Records": [record]})
+}
+
+/// What a notification with this secret is answered.
+async fn notified(server: &Server, secret: &str, key: &str) -> u16 {
+    let reply = server.call("POST", NOTIFICATIONS, secret, Some(arrived(key)));
+    reply.await.status
+}
+
+/// A site that knows these secrets of notifications, in files of these names.
+fn with_bells(site: &Site, settings: &str) {
+    secret(site, "old.bell", OLD_BELL);
+    secret(site, "new.bell", NEW_BELL);
+    site.write_with(SLOTS, &|text| {
+        let section = format!("[notifications]\n{settings}\n\n[limits]");
+        text.replace("[limits]", &section)
+    });
+}
+
+/// Whether notifications bring an upload to its end that nobody completes.
+async fn a_notification_commits(server: &Server, token: &str, bell: &str) {
+    let bytes = png(1);
+    let ticket = mint(&server.url, token, "photos", "a.png", bytes.len());
+    let ticket = ticket.await.unwrap();
+    assert_eq!(put(&ticket["transfer"], &bytes).await, Ok(200));
+    assert_eq!(notified(server, bell, id(&ticket)).await, 204);
+    let path = format!("/v1/tickets/{}?wait=20", id(&ticket));
+    let seen = server.call("GET", &path, token, None).await.json();
+    assert_eq!(seen["state"], "committed", "{seen:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn the_secret_of_notifications_is_changed_under_load_and_no_good_one_is_refused() {
+    let (site, _store) = site().await;
+    with_bells(&site, "secret_file = \"old.bell\"");
+    let server = Arc::new(site.serve());
+    let token = site.token("7");
+    let status = async |bell: &str| notified(&server, bell, "nothing").await;
+    assert_eq!((status(OLD_BELL).await, status(NEW_BELL).await), (204, 401));
+    // The store, which sends what it was told last.
+    let sent = Arc::new(Mutex::new(OLD_BELL));
+    let (counts, over) = (
+        Arc::<[AtomicUsize; 3]>::default(),
+        Arc::<AtomicBool>::default(),
+    );
+    let mut hands = JoinSet::new();
+    for hand in 0..counts.len() {
+        let (server, sent) = (Arc::clone(&server), Arc::clone(&sent));
+        let (counts, over) = (Arc::clone(&counts), Arc::clone(&over));
+        hands.spawn(async move {
+            let mut answers = Vec::new();
+            while !over.load(Ordering::SeqCst) {
+                let bell = *sent.lock().unwrap();
+                answers.push(notified(&server, bell, "nothing").await);
+                counts[hand].fetch_add(1, Ordering::SeqCst);
+            }
+            answers
+        });
+    }
+    // Two of each, so that one began after it was asked for.
+    let another_round = async || {
+        let counted = || -> Vec<usize> {
+            let counts = counts.iter();
+            counts.map(|count| count.load(Ordering::SeqCst)).collect()
+        };
+        let before = counted();
+        until("another round of notifications", async || {
+            let now = counted();
+            now.iter()
+                .zip(&before)
+                .all(|(now, then)| now >= &(then + 2))
+        })
+        .await;
+    };
+    another_round().await;
+
+    with_bells(
+        &site,
+        "secret_file = \"new.bell\"\nsecret_files = [\"old.bell\"]",
+    );
+    server.signal("HUP");
+    until("the new secret opens", async || {
+        status(NEW_BELL).await == 204
+    })
+    .await;
+    assert_eq!(status(OLD_BELL).await, 204, "and so does the old one");
+    another_round().await;
+    *sent.lock().unwrap() = NEW_BELL;
+    another_round().await;
+
+    with_bells(&site, "secret_files = [\"new.bell\"]");
+    server.signal("HUP");
+    until("the old secret is refused", async || {
+        status(OLD_BELL).await == 401
+    })
+    .await;
+    another_round().await;
+    secret(&site, "short.bell", "too short");
+    with_bells(&site, "secret_files = [\"short.bell\"]");
+    server.signal("HUP");
+    server.wait_for_log("holds 9 bytes, and must hold 16");
+    another_round().await;
+    over.store(true, Ordering::SeqCst);
+    let answers: Vec<u16> = hands.join_all().await.concat();
+    assert!(answers.iter().all(|status| *status == 204), "{answers:?}");
+    a_notification_commits(&server, &token, NEW_BELL).await;
+    assert!(!server.log().contains("take a restart"), "{}", server.log());
+    for secret in [OLD_BELL, NEW_BELL] {
+        assert!(!server.log().contains(secret));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn notifications_are_turned_on_and_off_by_a_hangup() {
+    let (site, _store) = site().await;
+    let server = site.serve();
+    let token = site.token("7");
+    let status = async |bell: &str| notified(&server, bell, "nothing").await;
+    for bell in [NEW_BELL, ""] {
+        assert_eq!(status(bell).await, 404, "there is no such call");
+    }
+    with_bells(&site, "secret_file = \"new.bell\"");
+    server.signal("HUP");
+    until("it is there", async || status(NEW_BELL).await == 204).await;
+    assert_eq!((status(OLD_BELL).await, status("").await), (401, 401));
+    a_notification_commits(&server, &token, NEW_BELL).await;
+
+    site.write(SLOTS);
+    server.signal("HUP");
+    until("it is gone", async || status(NEW_BELL).await == 404).await;
+    assert!(!server.log().contains("take a restart"), "{}", server.log());
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_keys_of_storage_are_changed_under_load_and_no_upload_is_lost() {
     let (site, store) = site().await;
@@ -489,56 +629,15 @@ async fn a_store_without_room_is_507_and_the_upload_goes_on_when_there_is_some()
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_database_that_turns_read_only_is_503_and_red_until_it_can_be_written() {
-    if database::server().is_none() {
-        let (site, _store) = site().await;
-        site.must(&["setup"]);
-        // SQLite says it when the file is opened.
-        let said = process::as_a_reader(&site, &["serve"]);
-        assert_eq!(said.code, Some(1), "{said:?}");
-        assert!(
-            said.err.contains("cannot lock") && said.err.contains("denied"),
-            "{said:?}"
-        );
-        return;
-    }
-    let dir = tempfile::tempdir().unwrap();
-    let store = common::devstore(dir.path()).await;
-    let site = Site::on_either(dir, &store.url());
-    let server = site.serve();
-    let token = site.token("7");
-    upload(&server.url, &token, 1).await.unwrap();
-    let set = |word: &str| {
-        site.database.on_server(|name| {
-            format!("ALTER DATABASE {name} SET default_transaction_read_only = {word}")
-        });
-        site.database.on_server(|name| {
-            format!(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
-            )
-        });
-    };
-    set("on");
-    let body = json!({"slot": "photos", "files": [{"name": "a.png", "size": 10}]});
-    until("writes are refused", async || {
-        let reply = server
-            .call("POST", "/v1/tickets", &token, Some(body.clone()))
-            .await;
-        reply.status == 503 && reply.json()["code"] == "database-unavailable"
-    })
-    .await;
-    until("it is not ready", async || {
-        server.call("GET", "/readyz", "", None).await.status == 503
-    })
-    .await;
-    let said = site.run(&["doctor"]);
-    assert!(said.out.contains("FAIL  writes"), "{said:?}");
-    set("off");
-    until("it is ready", async || {
-        server.call("GET", "/readyz", "", None).await.status == 200
-    })
-    .await;
-    upload(&server.url, &token, 2).await.unwrap();
+async fn a_sqlite_file_that_may_only_be_read_is_refused_at_the_start() {
+    let (site, _store) = site().await;
+    site.must(&["setup"]);
+    let said = process::as_a_reader(&site, &["serve"]);
+    assert_eq!(said.code, Some(1), "{said:?}");
+    assert!(
+        said.err.contains("cannot lock") && said.err.contains("denied"),
+        "{said:?}"
+    );
 }
 
 // ---- a ticket's story -----------------------------------------------------------------------

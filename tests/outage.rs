@@ -1,6 +1,7 @@
 //! What happens to a whole process or its database, played on the real binary: a holder that
-//! stands still past its lease, a connection that is cut inside COMMIT, a disk without room,
-//! a clock that is wrong. Those about replicas need PostgreSQL (`PUTGATE_TEST_DATABASE`).
+//! stands still past its lease, a connection that is cut inside COMMIT, a disk without room, a
+//! database that may only be read, a clock that is wrong. Those about replicas need PostgreSQL
+//! (`PUTGATE_TEST_DATABASE`).
 
 #![expect(clippy::unwrap_used, reason = "a test's helpers are tests too")]
 
@@ -14,7 +15,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
@@ -445,6 +446,317 @@ async fn checkpoint(hand: &mut Hand) -> Result<(), String> {
         .map(|_| ())
 }
 
+// ---- a database that may only be read ---------------------------------------------------
+
+/// Files that nobody may change, root neither, while somebody has them open; until the end.
+struct Immutable(Vec<PathBuf>);
+
+impl Immutable {
+    fn set(word: &str, files: &[PathBuf]) -> bool {
+        let done = Command::new("chattr").arg(word).args(files).output();
+        done.is_ok_and(|done| done.status.success())
+    }
+
+    /// Whether that can be done here, and holds for a file that is open already.
+    fn is_possible(dir: &Path) -> bool {
+        let path = dir.join("probe");
+        let mut open = File::create(&path).unwrap();
+        let holds = Self::set("+i", std::slice::from_ref(&path)) && open.write(b"x").is_err();
+        Self::set("-i", &[path]);
+        holds
+    }
+
+    #[track_caller]
+    fn make(files: Vec<PathBuf>) -> Self {
+        assert!(Self::set("+i", &files), "{files:?}");
+        Self(files)
+    }
+}
+
+impl Drop for Immutable {
+    fn drop(&mut self) {
+        Self::set("-i", &self.0);
+    }
+}
+
+/// What those who mint without a pause were told.
+#[derive(Default)]
+struct Minted {
+    tickets: Mutex<Vec<String>>,
+    refused: AtomicUsize,
+    over: AtomicBool,
+}
+
+impl Minted {
+    fn refused(&self) -> usize {
+        self.refused.load(Ordering::SeqCst)
+    }
+
+    fn minted(&self) -> usize {
+        self.tickets.lock().unwrap().len()
+    }
+}
+
+async fn keep_minting(url: String, token: String, told: Arc<Minted>) {
+    let body = json!({"slot": "photos", "files": [{"name": "a.png", "size": 10}]});
+    while !told.over.load(Ordering::SeqCst) {
+        let reply = call(&url, "POST", "/v1/tickets", &token, Some(body.clone())).await;
+        let reply = reply.unwrap();
+        if reply.status == 201 {
+            let id = reply.json()["tickets"][0]["id"]
+                .as_str()
+                .unwrap()
+                .to_owned();
+            told.tickets.lock().unwrap().push(id);
+            continue;
+        }
+        assert_eq!(reply.status, 503, "{reply:?}");
+        assert_eq!(reply.json()["code"], "database-unavailable", "{reply:?}");
+        let after: u32 = reply.header("retry-after").parse().unwrap();
+        assert!((1..=60).contains(&after), "{reply:?}");
+        told.refused.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+/// How many lines of the log contain these words.
+fn lines_with(server: &Server, words: &str) -> usize {
+    server
+        .log()
+        .lines()
+        .filter(|line| line.contains(words))
+        .count()
+}
+
+/// A site whose database turns read-only twice: while nobody writes, and under load.
+async fn read_only_for_a_while(site: Site, store: DevStore, mut turn: impl FnMut(&Site, bool)) {
+    site.write_with(SLOTS, &|text| {
+        let apart = "[server]\nadmin_listen = \"127.0.0.1:0\"\n";
+        text.replacen("[server]\n", apart, 1)
+    });
+    let server = site.serve();
+    let admin = format!("http://{}", server.address("answering apart"));
+    let writable = async |wanted: &str| {
+        let numbers = call(&admin, "GET", "/metrics", "", None).await.unwrap();
+        let text = String::from_utf8(numbers.bytes).unwrap();
+        assert!(
+            text.contains("putgate_database_up 1\n"),
+            "it can be read: {text}"
+        );
+        text.contains(&format!("putgate_database_writable {wanted}\n"))
+    };
+    let token = site.token("7");
+    let bytes = png(1);
+    let mut tickets = Vec::new();
+    for name in ["kept.png", "later.png", "unwanted.png"] {
+        let ticket = mint(&server.url, &token, "photos", name, bytes.len()).await;
+        let ticket = ticket.unwrap();
+        assert_eq!(put(&ticket["transfer"], &bytes).await, Ok(200));
+        tickets.push(ticket);
+    }
+    let ask = async |method: &str, path: &str| server.call(method, path, &token, None).await;
+    let kept = ask("POST", &complete(&tickets[0])).await;
+    assert_eq!(kept.status, 200, "{kept:?}");
+    assert!(writable("1").await);
+
+    let told = Arc::<Minted>::default();
+    let mut hands = Vec::new();
+    for round in 1..=2 {
+        if round == 2 {
+            for _ in 0..3 {
+                let hand = keep_minting(server.url.clone(), token.clone(), told.clone());
+                hands.push(tokio::spawn(hand));
+            }
+            wait_for("mints", async || told.minted() > 10).await;
+        }
+        let before = told.refused();
+        turn(&site, false);
+        // In the first round nobody else has tried to write.
+        let unready = until(&server, "GET", "/readyz", "", 503).await;
+        assert_eq!(unready.json()["code"], "database-unavailable");
+        for _ in 0..3 {
+            assert_eq!(ask("GET", "/readyz").await.status, 503, "and it stays so");
+        }
+        assert_eq!(ask("GET", "/livez").await.status, 200);
+        assert!(writable("0").await);
+        for (method, path) in [
+            ("POST", complete(&tickets[1])),
+            ("DELETE", path(&tickets[2])),
+        ] {
+            let reply = ask(method, &path).await;
+            assert_eq!(reply.status, 503, "{method}: {reply:?}");
+            assert_ne!(reply.header("retry-after"), "", "{method}: {reply:?}");
+        }
+        assert_eq!(store.objects("files").len(), 1, "nothing was promoted");
+        // Whoever only reads goes on.
+        let read = ask("GET", &path(&tickets[0])).await;
+        assert_eq!(read.json()["state"], "committed", "{read:?}");
+        let read = ask("GET", &path(&tickets[1])).await;
+        assert_eq!(read.json()["state"], "open", "{read:?}");
+        let files = ask("GET", "/v1/files").await.json()["files"].clone();
+        assert_eq!(files.as_array().unwrap().len(), 1, "{files:?}");
+        let said = site.run(&["doctor"]);
+        assert!(
+            said.out.contains("it can be read and not written"),
+            "{said:?}"
+        );
+        if round == 2 {
+            wait_for("refusals", async || told.refused() > before + 100).await;
+        }
+
+        let had = told.minted();
+        turn(&site, true);
+        until(&server, "GET", "/readyz", "", 200).await;
+        if round == 2 {
+            wait_for("mints again", async || told.minted() > had + 10).await;
+        }
+        assert!(writable("1").await);
+        // Without a session of the meantime, which would last for half an hour.
+        let passes = "the worker's passes";
+        wait_for(passes, async || worker_is_well(&admin).await).await;
+        for words in [
+            "the database takes no writes; said once",
+            "the database takes writes again",
+        ] {
+            assert_eq!(
+                lines_with(&server, words),
+                round,
+                "{words}: {}",
+                server.log()
+            );
+        }
+    }
+    told.over.store(true, Ordering::SeqCst);
+    for hand in hands {
+        hand.await.unwrap();
+    }
+    // Nothing of the writer's but these lines, and a warning for the batch that met it.
+    let of_writer = lines_with(&server, "\"target\":\"putgate::db");
+    assert!((4..=6).contains(&of_writer), "{}", server.log());
+    let done = ask("POST", &complete(&tickets[1])).await;
+    assert_eq!(done.status, 200, "{done:?}");
+    let gone = ask("DELETE", &path(&tickets[2])).await;
+    assert_eq!(gone.status, 204, "{gone:?}");
+
+    let mut hand = site.database.hand().await;
+    let rows = hand.lines("SELECT hex(id) FROM tickets").await;
+    assert_eq!(
+        rows.len(),
+        tickets.len() + told.minted(),
+        "one row an answer"
+    );
+    let events = hand
+        .lines("SELECT kind FROM events ORDER BY created_at")
+        .await;
+    assert_eq!(
+        events,
+        ["ticket.committed", "ticket.committed", "ticket.cancelled"]
+    );
+    drop(hand);
+    let said = site.must(&["audit"]);
+    assert!(said.contains("0 violations"), "{said}");
+}
+
+/// Whether none of the worker's passes that poll has failed between two scrapes, and each ran.
+async fn worker_is_well(admin: &str) -> bool {
+    let numbers = async |outcome: &str| -> Vec<f64> {
+        let numbers = call(admin, "GET", "/metrics", "", None).await.unwrap();
+        let text = String::from_utf8(numbers.bytes).unwrap();
+        let count = |pass: &str| {
+            let name = "putgate_worker_passes_total";
+            let series = format!("{name}{{pass=\"{pass}\",outcome=\"{outcome}\"}} ");
+            let line = text.lines().find_map(|line| line.strip_prefix(&series));
+            line.unwrap_or_else(|| panic!("no {series}: {text}"))
+                .parse()
+                .unwrap()
+        };
+        ["look", "clean", "unclaimed", "purge"].map(count).to_vec()
+    };
+    let (failed, ok) = (numbers("failed").await, numbers("ok").await);
+    let all_ran = async || {
+        let now = numbers("ok").await;
+        now.iter().zip(&ok).all(|(now, then)| now > then)
+    };
+    let deadline = Instant::now() + std::time::Duration::from_secs(20);
+    while !all_ran().await {
+        if Instant::now() > deadline {
+            return false;
+        }
+        tokio::task::yield_now().await;
+    }
+    numbers("failed").await == failed
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sqlite_file_that_turns_read_only_is_a_503_and_red_until_it_can_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    if !Immutable::is_possible(dir.path()) {
+        skipped("a read-only file: chattr +i does not hold here (that takes root, and ext4)");
+        return;
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let store = common::devstore(elsewhere.path()).await;
+    let mut held = Vec::new();
+    read_only_for_a_while(Site::new(dir, &store.url()), store, |site, writable| {
+        if writable {
+            held.clear();
+        } else {
+            let log = site.database().with_extension("db-wal");
+            held.push(Immutable::make(vec![site.database(), log]));
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sqlite_file_that_turns_read_only_is_red_though_nobody_writes() {
+    let dir = tempfile::tempdir().unwrap();
+    if !Immutable::is_possible(dir.path()) {
+        skipped("a read-only file: chattr +i does not hold here (that takes root, and ext4)");
+        return;
+    }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let store = common::devstore(elsewhere.path()).await;
+    let site = Site::new(dir, &store.url());
+    // The worker would find out too, within a minute.
+    site.write_with(SLOTS, &|text| {
+        text.replacen("[server]\n", "[server]\nworker = false\n", 1)
+    });
+    let server = site.serve();
+    until(&server, "GET", "/readyz", "", 200).await;
+    let log = site.database().with_extension("db-wal");
+    let held = Immutable::make(vec![site.database(), log]);
+    until(&server, "GET", "/readyz", "", 503).await;
+    drop(held);
+    until(&server, "GET", "/readyz", "", 200).await;
+}
+
+/// The server's sessions end when it turns, as when it becomes a standby, and not when it
+/// turns back: those of the meantime stay read-only for good.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_database_that_turns_read_only_is_a_503_and_red_until_it_can_be_written() {
+    if database::server().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::devstore(dir.path()).await;
+    let site = Site::on_either(dir, &store.url());
+    read_only_for_a_while(site, store, |site, writable| {
+        let word = if writable { "off" } else { "on" };
+        site.database.on_server(|name| {
+            format!("ALTER DATABASE {name} SET default_transaction_read_only = {word}")
+        });
+        if !writable {
+            site.database.on_server(|name| {
+                format!(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+                     WHERE datname = '{name}'"
+                )
+            });
+        }
+    })
+    .await;
+}
+
 // ---- a clock that is wrong --------------------------------------------------------------
 
 /// What lies to a process about the time.
@@ -636,6 +948,25 @@ async fn upload(shared: &Shared, servers: &[Server], n: usize, told: &Mutex<Told
             told.lock().unwrap().refused += 1;
         }
     }
+}
+
+/// Its sessions stay, and are read-only from their next transaction on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_server_that_turns_read_only_under_its_sessions_is_a_503_until_it_can_be_written() {
+    if cluster().is_none() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let store = common::devstore(dir.path()).await;
+    let site = Site::on_either(dir, &store.url());
+    read_only_for_a_while(site, store, |site, writable| {
+        let word = if writable { "off" } else { "on" };
+        site.database
+            .on_server(|_| format!("ALTER SYSTEM SET default_transaction_read_only = {word}"));
+        site.database
+            .on_server(|_| "SELECT pg_reload_conf()::text".to_owned());
+    })
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

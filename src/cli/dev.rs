@@ -83,8 +83,8 @@ pub(super) async fn run(args: Args) -> Done {
         clock: Clock::System,
         store_url: store_url.clone(),
     };
-    let verifier = serve::verifier(&config)?;
-    let router = serve::router(&config, &app, &verifier).merge(dev::routes(demo));
+    let doors = serve::doors(&config)?;
+    let router = serve::router(&config, &app, &doors).merge(dev::routes(demo));
     let router = layers::wrap(router, &layers::ShellSettings::for_origins(&origins));
     let served = serve::serve(app, listener, router, true, |_| {
         print(&json!({"url": format!("http://{address}"), "store_url": store_url}).to_string());

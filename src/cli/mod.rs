@@ -256,7 +256,7 @@ fn load(path: Option<&Path>) -> Result<Config, Failure> {
 
 /// Prints the configuration, unless `serve` would refuse it.
 fn check(config: &Config) -> Done {
-    serve::verifier(config)?;
+    serve::doors(config)?;
     print(&config.render());
     Ok(())
 }

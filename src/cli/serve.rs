@@ -11,8 +11,9 @@ use putgate::config::{self, Config, DatabaseUrl, Setting, UploadKey};
 use putgate::flow::App;
 use putgate::http::auth::{AuthSettings, Verifier};
 use putgate::http::layers::{self, ShellSettings};
+use putgate::http::notifications::{self, Senders};
 use putgate::http::server::{self, Limits};
-use putgate::http::{Router, Shared, Site, notifications, ops, routes};
+use putgate::http::{Router, Shared, Site, ops, routes};
 use putgate::worker;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -37,13 +38,13 @@ pub(super) async fn run(path: Option<PathBuf>, no_worker: bool) -> Done {
     let listener = TcpListener::bind(config.server.listen)
         .await
         .map_err(|e| Failure::broken(format!("server.listen {}: {e}", config.server.listen)))?;
-    let verifier = verifier(&config)?;
-    keep_keys(&app, &verifier).await;
+    let doors = doors(&config)?;
+    keep_keys(&app, &doors.verifier).await;
     let router = layers::wrap(
-        router(&config, &app, &verifier),
+        router(&config, &app, &doors),
         &ShellSettings::for_origins(&config.server.allowed_origins),
     );
-    reload_on_hangup(hangups, &app, &config, path, Some(&verifier));
+    reload_on_hangup(hangups, &app, &config, path, Some(doors));
     answer_apart(&config, &app).await?;
     let works = config.server.worker && !no_worker;
     serve(app, listener, router, works, |address| {
@@ -120,26 +121,35 @@ async fn refuse_copying_uploads(app: &App) -> Done {
 }
 
 /// The API, without its shell.
-pub(super) fn router(config: &Config, app: &Arc<App>, verifier: &Arc<Verifier>) -> Router {
+pub(super) fn router(config: &Config, app: &Arc<App>, doors: &Doors) -> Router {
     let api = routes(Shared {
         app: Arc::clone(app),
-        verifier: Arc::clone(verifier),
+        verifier: Arc::clone(&doors.verifier),
         site: Arc::new(Site::new(
             config.server.public_url.as_deref(),
             &config.server.allowed_origins,
         )),
     });
-    match &config.notifications.secret {
-        Some(secret) => api.merge(notifications::routes(Arc::clone(app), secret.clone())),
-        None => api,
-    }
+    api.merge(notifications::routes(
+        Arc::clone(app),
+        Arc::clone(&doors.senders),
+    ))
 }
 
-/// Whose tokens are believed.
-pub(super) fn verifier(config: &Config) -> Result<Arc<Verifier>, Failure> {
-    Verifier::with_jwks(believed(config), config.auth.jwks_url.as_deref())
-        .map(Arc::new)
-        .map_err(|why| Failure::wrong(format!("auth: {why}")))
+/// Who is let in. A reload changes what they know, not themselves.
+pub(super) struct Doors {
+    verifier: Arc<Verifier>,
+    senders: Arc<Senders>,
+}
+
+/// Whose tokens are believed, and whose word about the buckets.
+pub(super) fn doors(config: &Config) -> Result<Doors, Failure> {
+    let verifier = Verifier::with_jwks(believed(config), config.auth.jwks_url.as_deref())
+        .map_err(|why| Failure::wrong(format!("auth: {why}")))?;
+    Ok(Doors {
+        verifier: Arc::new(verifier),
+        senders: Arc::new(Senders::new(config.notifications.secrets.clone())),
+    })
 }
 
 fn believed(config: &Config) -> AuthSettings {
@@ -185,14 +195,14 @@ fn reload_on_hangup(
     app: &Arc<App>,
     config: &Config,
     path: Option<PathBuf>,
-    verifier: Option<&Arc<Verifier>>,
+    doors: Option<Doors>,
 ) {
-    let (app, verifier) = (Arc::downgrade(app), verifier.map(Arc::clone));
+    let app = Arc::downgrade(app);
     let running = config.settings.clone();
     tokio::spawn(async move {
         while hangups.recv().await.is_some() {
             let Some(app) = app.upgrade() else { return };
-            if let Err(why) = reload(&app, path.as_deref(), verifier.as_deref(), &running) {
+            if let Err(why) = reload(&app, path.as_deref(), doors.as_ref(), &running) {
                 tracing::error!(%why, "the slots stay as they were, and so do keys and secrets");
             }
         }
@@ -203,12 +213,14 @@ fn reload_on_hangup(
 fn reload(
     app: &App,
     path: Option<&Path>,
-    verifier: Option<&Verifier>,
+    doors: Option<&Doors>,
     running: &[Setting],
 ) -> Result<(), String> {
     let config = Config::load(path, &config::environment()).map_err(|e| e.to_string())?;
-    if let Some(verifier) = verifier {
-        verifier.renew(believed(&config), config.auth.jwks_url.as_deref())?;
+    if let Some(doors) = doors {
+        let jwks_url = config.auth.jwks_url.as_deref();
+        doors.verifier.renew(believed(&config), jwks_url)?;
+        doors.senders.renew(config.notifications.secrets.clone());
     }
     tracing::info!(
         slots = config.slots.len(),
@@ -253,6 +265,7 @@ fn is_live(section: &str, key: &str) -> bool {
     match section {
         "auth" => true,
         "webhook" => key == "secret_files",
+        "notifications" => key.starts_with("secret"),
         "storage" => key.ends_with("_key") || key.ends_with("_key_file"),
         section => section.starts_with("slots"),
     }

@@ -205,8 +205,9 @@ pub struct Webhook {
 /// How the store's bucket events are let in.
 #[derive(Clone, Debug)]
 pub struct Notifications {
-    /// The bearer secret of `POST /v1/notifications/s3`; absent: the call is closed.
-    pub secret: Option<Secret>,
+    /// The bearer secrets of `POST /v1/notifications/s3`, each of which opens it; none: the
+    /// call is closed.
+    pub secrets: Vec<Secret>,
     /// The ARN under which the store knows that call; `setup` has the staging bucket's events
     /// sent there.
     pub target: Option<String>,

@@ -448,22 +448,32 @@ fn not_a_public_key(pem: &[u8]) -> Option<&'static str> {
 
 fn notifications<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Notifications {
     let s = &mut r.section(top, "notifications", true);
-    let given = r.secret(s, "secret", "secret_file", masked);
-    if let Some((secret, key)) = &given
-        && secret.expose().len() < MIN_BEARER_BYTES
-    {
-        let what = format!(
-            "holds {} bytes, and must hold {MIN_BEARER_BYTES} not to be guessed. Make one with `openssl rand -hex 32`.",
-            secret.expose().len()
-        );
-        r.refuse(s, key, &what);
+    let mut secrets = Vec::new();
+    if let Some((secret, key)) = r.secret(s, "secret", "secret_file", masked) {
+        match guessable(secret.expose()) {
+            Some(why) => r.refuse(s, key, &why),
+            None => secrets.push(secret),
+        }
+    }
+    for file in r.secret_files(s, "secret_files") {
+        match guessable(&file.bytes) {
+            Some(why) => r.refuse_item(s, "secret_files", &file.name, &file.origin, &why),
+            None => secrets.push(Secret::new(file.bytes)),
+        }
     }
     let target = r.value(s, "target", &TARGET);
     r.close(s);
-    Notifications {
-        secret: given.map(|(secret, _)| secret),
-        target,
-    }
+    Notifications { secrets, target }
+}
+
+/// Why a bearer secret is too short, if it is.
+fn guessable(secret: &[u8]) -> Option<String> {
+    let length = secret.len();
+    (length < MIN_BEARER_BYTES).then(|| {
+        format!(
+            "holds {length} bytes, and must hold {MIN_BEARER_BYTES} not to be guessed. Make one with `openssl rand -hex 32`."
+        )
+    })
 }
 
 fn limits<'t>(r: &mut Reader<'t>, top: &mut Section<'t>) -> Limits {

@@ -20,7 +20,7 @@ impl Dir {
         let path = std::env::temp_dir().join(format!("putgate-{test}-{}", std::process::id()));
         std::fs::create_dir_all(path.join("secrets")).unwrap();
         let dir = Self(path);
-        for name in ["jwt", "storage", "upload", "webhook", "notifications"] {
+        for name in "jwt storage upload webhook notifications notifications-old".split(' ') {
             dir.write(&format!("secrets/{name}"), &format!("{SECRET}{name}\n"));
         }
         dir.write("secrets/key.pem", PEM);
@@ -189,7 +189,7 @@ fn what_is_not_written_has_the_documented_default() {
     assert_eq!(config.auth.tenant_claim, "tenant");
     assert_eq!(config.auth.scope_claim, "scope");
     assert_eq!(config.auth.default_scope, "upload read");
-    assert!(config.webhook.is_none() && config.notifications.secret.is_none());
+    assert!(config.webhook.is_none() && config.notifications.secrets.is_empty());
     assert_eq!(config.limits.max_open_tickets, 100);
     assert_eq!(config.limits.retention, Seconds(30 * 86_400));
 }

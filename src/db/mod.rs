@@ -7,6 +7,7 @@
 //! | `postgres` | what a session on PostgreSQL is told |
 //! | `sql` | a statement, a row and a connection of either database |
 //! | `time` | the database's clock |
+//! | `standing` | whether it takes writes
 //! | `writer` | the queue and its one writer: many decisions, one transaction |
 //! | `load`, `save` | the books of a transaction: rows in, changes out; `load::postgres` locks |
 //! | `read` | what requests and lists read |
@@ -30,6 +31,7 @@ mod read;
 mod rows;
 mod save;
 mod sql;
+mod standing;
 mod time;
 mod work;
 mod writer;
@@ -59,9 +61,12 @@ pub struct Db {
 /// Why the database did not do what it was asked.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum DbError {
-    /// It cannot be reached, is full, read-only or overloaded.
+    /// It cannot be reached, is full or overloaded.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// It can be read, and nobody's write would fare better than this one.
+    #[error("the database is read-only: {0}")]
+    ReadOnly(String),
     /// A row says what no row may say: a bug, or somebody else's hand.
     #[error("the database is inconsistent: {0}")]
     Inconsistent(String),
@@ -81,8 +86,27 @@ impl From<sqlx::Error> for DbError {
             {
                 Self::Inconsistent(error.to_string())
             }
+            sqlx::Error::Database(ref db) if is_read_only(db.as_ref()) => {
+                Self::ReadOnly(error.to_string())
+            }
             error => Self::Unavailable(error.to_string()),
         }
+    }
+}
+
+/// PostgreSQL's `read_only_sql_transaction`, which a standby says too, or SQLite's
+/// `SQLITE_READONLY`, the low byte of a family.
+fn is_read_only(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let Some(code) = error.code() else {
+        return false;
+    };
+    let of_sqlite = error
+        .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+        .is_some();
+    if of_sqlite {
+        code.parse::<u32>().is_ok_and(|code| code & 0xff == 8)
+    } else {
+        code == "25006"
     }
 }
 
@@ -92,6 +116,10 @@ impl From<DbError> for Problem {
             DbError::Unavailable(_) | DbError::Refused(_) => Self::new(
                 Code::DatabaseUnavailable,
                 "the database did not answer; try again",
+            ),
+            DbError::ReadOnly(_) => Self::new(
+                Code::DatabaseUnavailable,
+                "the database takes no writes at present; try again",
             ),
             DbError::Inconsistent(_) => Self::new(
                 Code::Internal,

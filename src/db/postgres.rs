@@ -8,7 +8,7 @@ use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::{ConnectOptions, Executor, PgConnection};
 
 use super::DbError;
-use super::sql::Pool;
+use super::sql::{Outdated, Pool};
 use super::time::Time;
 use crate::domain::secret::Secret;
 use crate::domain::time::Timestamp;
@@ -106,6 +106,8 @@ pub(super) async fn set_clock(time: &Time, connection: &mut PgConnection) -> Res
 
 pub(super) fn readers(options: PgConnectOptions, beside: bool) -> Pool {
     let session = if beside { READER_BESIDE } else { READER };
+    let outdated = Outdated::default();
+    let old = outdated.clone();
     let pool = PgPoolOptions::new()
         .max_connections(READERS)
         .acquire_timeout(READ)
@@ -113,8 +115,13 @@ pub(super) fn readers(options: PgConnectOptions, beside: bool) -> Pool {
         .after_connect(move |connection, _| {
             Box::pin(async move { connection.execute(session).await.map(|_| ()) })
         })
+        .before_acquire(move |_, session| {
+            let is_good = !old.has(session.age);
+            Box::pin(async move { Ok(is_good) })
+        })
         .connect_lazy_with(options);
-    Pool::Postgres(pool, if beside { LONG_ANSWER } else { ANSWER })
+    let patience = if beside { LONG_ANSWER } else { ANSWER };
+    Pool::Postgres(pool, patience, outdated)
 }
 
 #[cfg(test)]

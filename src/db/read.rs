@@ -122,14 +122,15 @@ pub(super) fn files_sql(filter: &FileFilter, kind: Kind) -> String {
 }
 
 impl Db {
-    /// Whether a query is answered, a writer is there and, once a write failed, another works.
+    /// Whether a query is answered, a writer is there, and a write worked a moment ago or works
+    /// now.
     pub async fn ping(&self) -> Result<(), DbError> {
         if !self.writer.is_open() {
             return Err(DbError::Unavailable("the writer has stopped".into()));
         }
-        // What is full or read-only can still be read, so after a failed write only another
-        // one tells. Where that fails too, the next asker tries again.
-        if self.writer.take_failed() {
+        // What is full or read-only can still be read, so only a write tells; where nobody else
+        // writes, this does.
+        if !self.writer.is_proven() {
             self.write(Footprint::default(), |books, now| {
                 books.mark("ready", now.millis().to_string());
             })

@@ -2,7 +2,8 @@
 //! names of their columns. Only where a text must differ does a module ask which one it is.
 
 use std::borrow::Cow;
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use sqlx::postgres::{PgArguments, PgPool, PgRow};
 use sqlx::sqlite::{SqliteArguments, SqlitePool, SqliteRow};
@@ -188,7 +189,27 @@ impl Row {
 pub(super) enum Pool {
     Sqlite(SqlitePool),
     /// With how long an answer may take: a network that swallows everything says nothing.
-    Postgres(PgPool, Duration),
+    Postgres(PgPool, Duration, Outdated),
+}
+
+/// Sessions that are to be replaced. One that was opened while its server was read-only may
+/// stay so for good when the server no longer is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Outdated(Arc<Mutex<Option<Instant>>>);
+
+impl Outdated {
+    fn all_until_now(&self) {
+        *self.last() = Some(Instant::now());
+    }
+
+    /// Whether a session of this age is one of them.
+    pub(super) fn has(&self, age: Duration) -> bool {
+        self.last().is_some_and(|last| last.elapsed() <= age)
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Pool {
@@ -207,12 +228,21 @@ impl Pool {
                 let found = sqlx::query_with(text, values).fetch_all(pool).await?;
                 Ok(found.into_iter().map(Row::Sqlite).collect())
             }
-            Self::Postgres(pool, patience) => {
+            Self::Postgres(pool, patience, outdated) => {
                 let values = statement
                     .binds
                     .without_nul()
                     .into_arguments::<PgArguments>()?;
-                let found = sqlx::query_with(text, values).fetch_all(pool);
+                let found = async {
+                    let mut session = pool.acquire().await?;
+                    let found = sqlx::query_with(text, values).fetch_all(&mut *session);
+                    let found = found.await.map_err(DbError::from);
+                    if let Err(DbError::ReadOnly(_)) = &found {
+                        outdated.all_until_now();
+                        session.close_on_drop();
+                    }
+                    found
+                };
                 let found = tokio::time::timeout(*patience, found).await;
                 let found = found.map_err(|_| silent(*patience))??;
                 Ok(found.into_iter().map(Row::Postgres).collect())
@@ -228,7 +258,7 @@ impl Pool {
     pub(super) fn connections(&self) -> (u32, u32) {
         let (all, idle) = match self {
             Self::Sqlite(pool) => (pool.size(), pool.num_idle()),
-            Self::Postgres(pool, _) => (pool.size(), pool.num_idle()),
+            Self::Postgres(pool, ..) => (pool.size(), pool.num_idle()),
         };
         let idle = u32::try_from(idle).unwrap_or(all).min(all);
         (all - idle, idle)
@@ -237,7 +267,7 @@ impl Pool {
     pub(super) async fn close(&self) {
         match self {
             Self::Sqlite(pool) => pool.close().await,
-            Self::Postgres(pool, _) => pool.close().await,
+            Self::Postgres(pool, ..) => pool.close().await,
         }
     }
 }

@@ -6,7 +6,6 @@ use std::collections::VecDeque;
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::mpsc::error::TrySendError;
@@ -15,6 +14,7 @@ use tokio::time::Instant;
 
 use super::open::Source;
 use super::sql::{Conn, Kind, silent, sql};
+use super::standing::Standing;
 use super::time::Time;
 use super::{DbError, load, postgres, save};
 use crate::domain::books::{Books, Footprint};
@@ -51,15 +51,14 @@ struct Job {
 #[derive(Clone, Debug)]
 pub(super) struct Queue {
     entrance: Option<mpsc::Sender<Job>>,
-    /// Whether a write failed since somebody last asked.
-    failed: Arc<AtomicBool>,
+    standing: Arc<Standing>,
 }
 
 /// A queue for holders who may only read.
 pub(super) fn refusing() -> Queue {
     Queue {
         entrance: None,
-        failed: Arc::default(),
+        standing: Arc::default(),
     }
 }
 
@@ -67,11 +66,11 @@ pub(super) fn refusing() -> Queue {
 /// entrance is gone.
 pub(super) fn start(source: Source, time: Time, ids: Ids, lock: Option<File>) -> Queue {
     let (entrance, mut queue) = mpsc::channel(QUEUE);
-    let failed = Arc::<AtomicBool>::default();
+    let standing = Arc::<Standing>::default();
     let writer = Writer {
         source,
         connection: None,
-        failed: Arc::clone(&failed),
+        standing: Arc::clone(&standing),
         time,
         ids,
     };
@@ -83,7 +82,7 @@ pub(super) fn start(source: Source, time: Time, ids: Ids, lock: Option<File>) ->
     });
     Queue {
         entrance: Some(entrance),
-        failed,
+        standing,
     }
 }
 
@@ -95,9 +94,9 @@ impl Queue {
             .is_some_and(|entrance| !entrance.is_closed())
     }
 
-    /// Whether the database failed a write since the last call.
-    pub(super) fn take_failed(&self) -> bool {
-        self.failed.swap(false, Ordering::SeqCst)
+    /// Whether the database took a write a moment ago, and has failed none since.
+    pub(super) fn is_proven(&self) -> bool {
+        self.standing.is_proven()
     }
 
     pub(super) async fn write<T, F>(
@@ -183,7 +182,7 @@ impl Failed {
 struct Writer {
     source: Source,
     connection: Option<Conn>,
-    failed: Arc<AtomicBool>,
+    standing: Arc<Standing>,
     time: Time,
     ids: Ids,
 }
@@ -219,20 +218,20 @@ impl Writer {
     }
 
     /// One member spoilt the batch, or nobody knows whether the COMMIT arrived: each runs
-    /// alone, and is a no-op if its effect is there. While no transaction can be begun,
-    /// none of them is to blame, and none would fare better alone.
+    /// alone, and is a no-op if its effect is there. While no transaction can be begun, or
+    /// none that writes, none of them is to blame, and none would fare better alone.
     async fn one_by_one(&mut self, mut live: Vec<Job>, failed: &Failed) {
         let members = live.len();
         match failed {
-            Failed::ToBegin(error) => {
-                tracing::error!(%error, members, "no transaction could be begun");
-                self.failed.store(true, Ordering::SeqCst);
+            Failed::ToBegin(error) | Failed::Midway(error @ DbError::ReadOnly(_)) => {
+                self.standing.refused(error, members);
                 answer(&mut live, &Err(error.clone()));
                 return;
             }
-            Failed::Midway(error) => {
+            Failed::Midway(error) if self.standing.is_well() => {
                 tracing::warn!(%error, members, "a batch failed; running its members one by one");
             }
+            Failed::Midway(_) => {}
         }
         let mut alone: VecDeque<_> = live.into();
         while let Some(job) = alone.pop_front() {
@@ -245,14 +244,12 @@ impl Writer {
             }
             match self.alone(&mut job).await {
                 Ok(()) => answer(&mut job, &Ok(())),
-                Err(Failed::Midway(error)) => {
-                    tracing::error!(%error, "a write failed");
-                    self.failed.store(true, Ordering::SeqCst);
+                Err(Failed::Midway(error)) if !matches!(error, DbError::ReadOnly(_)) => {
+                    self.standing.refused(&error, 1);
                     answer(&mut job, &Err(error));
                 }
-                Err(Failed::ToBegin(error)) => {
-                    tracing::error!(%error, members = alone.len() + 1, "no transaction could be begun");
-                    self.failed.store(true, Ordering::SeqCst);
+                Err(Failed::ToBegin(error) | Failed::Midway(error)) => {
+                    self.standing.refused(&error, alone.len() + 1);
                     answer(&mut job, &Err(error.clone()));
                     answer(alone.make_contiguous(), &Err(error));
                     return;
@@ -338,6 +335,10 @@ impl Writer {
         }
         save::write(conn, &books, now).await?;
         conn.run(sql("COMMIT")).await?;
+        // A transaction that changed nothing succeeds on what is read-only too.
+        if books.writes_rows() {
+            self.standing.wrote();
+        }
         Ok(())
     }
 }

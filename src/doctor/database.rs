@@ -24,8 +24,12 @@ pub(super) async fn examine(settings: &db::Settings) -> Vec<Finding> {
 
 /// What the database said, without the layers around it.
 fn words(why: &DbError) -> String {
-    let (DbError::Unavailable(text) | DbError::Inconsistent(text) | DbError::Refused(text)) = why;
+    let (DbError::Unavailable(text)
+    | DbError::ReadOnly(text)
+    | DbError::Inconsistent(text)
+    | DbError::Refused(text)) = why;
     text.replace("the database is unavailable: ", "")
+        .replace("the database is read-only: ", "")
         .replace("error returned from database: ", "")
 }
 
@@ -150,7 +154,7 @@ mod tests {
             (5, Ok(()), Some("schema")),
             (
                 3,
-                Err(DbError::Unavailable("read-only".into())),
+                Err(DbError::ReadOnly("read-only".into())),
                 Some("writes"),
             ),
         ] {

@@ -470,6 +470,20 @@ impl Books {
         self.unloaded.as_ref()
     }
 
+    /// Whether there is a row of tickets, files, events or marks to write. What accounts hold
+    /// changes with these; the outbox's turns are not asked about.
+    pub fn writes_rows(&self) -> bool {
+        let changes = [
+            self.new_tickets.is_empty(),
+            self.changed_tickets.is_empty(),
+            self.new_files.is_empty(),
+            self.changed_files.is_empty(),
+            self.events.is_empty(),
+            self.marks.is_empty(),
+        ];
+        changes.contains(&false)
+    }
+
     /// Usage rows to write, in key order.
     pub fn usage_to_write(&self) -> impl Iterator<Item = (&Account, Usage)> {
         self.changed_usage

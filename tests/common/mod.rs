@@ -300,8 +300,8 @@ pub fn router(app: &Arc<App>) -> Router {
         allowed_origins: vec![PAGE.parse().unwrap()],
         ..ShellSettings::default()
     };
-    let secret = Secret::new(NOTIFY_SECRET);
-    let told = notifications::routes(Arc::clone(app), secret);
+    let senders = notifications::Senders::new(vec![Secret::new(NOTIFY_SECRET)]);
+    let told = notifications::routes(Arc::clone(app), Arc::new(senders));
     layers::wrap(routes(shared).merge(told), &shell)
 }
 
