@@ -492,7 +492,7 @@ async fn list(
     security((), ("token" = []), ("cookie" = [])),
     params(spoken::Place, ("upload" = uuid::Uuid, Path, description = "The ticket"), Keyed),
     responses(
-        (status = 200, description = "Gone", body = spoken::UppyAborted),
+        (status = 200, description = "Gone: `{}`", body = spoken::UppyAborted),
         spoken::UppyAbort,
     ),
 )]

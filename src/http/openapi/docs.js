@@ -14,6 +14,11 @@ function words(text) {
   return (text ?? "").split(/`([^`]+)`/).map((piece, n) => (n % 2 ? el("code", null, piece) : piece));
 }
 
+/** A path that breaks before its slashes, where it must. */
+function breakable(path) {
+  return path.split(/(?=\/)/).flatMap((piece) => [el("wbr"), piece]);
+}
+
 function paragraphs(text, attributes) {
   return (text ?? "").split(/\n\n+/).filter(Boolean).map((text) => el("p", attributes, ...words(text)));
 }
@@ -91,7 +96,7 @@ function answer(document, [status, response]) {
     [el("code", null, status)],
     [
       ...words(response.description),
-      ...(headers.length ? [" With ", ...headers.flatMap((name, n) => [n ? ", " : "", el("code", null, name)]), "."] : []),
+      ...(headers.length ? [response.description.endsWith(".") ? " With " : ". With ", ...headers.flatMap((name, n) => [n ? ", " : "", el("code", null, name)]), "."] : []),
       ...body(document, response.content),
     ],
   ];
@@ -131,7 +136,7 @@ function render(api) {
       METHODS.filter((method) => item[method]?.tags?.includes(tag.name)).map((method) => [path, method, item[method]]));
     nav.append(el("h2", null, tag.name), el("ul", null, ...found.map(([path, method, about]) =>
       el("li", null, el("a", { href: `#${about.operationId}`, title: about.summary },
-        el("span", { class: `method ${method}` }, method), " ", el("span", { class: "path" }, path.replace(/^\/v1|^\/u\/{slot}\/{token}/, "")))))));
+        el("span", { class: `method ${method}` }, method), " ", el("span", { class: "path" }, ...breakable(path.replace(/^\/v1|^\/u\/{slot}\/{token}/, ""))))))));
     main.append(el("h2", null, tag.name), el("p", { class: "faint" }, tag.description));
     main.append(...found.map(([path, method, about]) => operation(api, path, method, about)));
   }
