@@ -491,6 +491,14 @@ async fn what_cannot_be_read_is_refused_in_uppys_shape() {
         assert!(answer.body["message"].is_string(), "{answer:?}");
         assert_eq!(answer.body["message"], answer.body["error"]);
     }
+    // The headers are those of any refusal, and name no error that there is none.
+    let path = "/u/films/-/s3/params?filename=a";
+    for (token, challenge) in [("", "Bearer"), ("x", "Bearer error=\"invalid_token\"")] {
+        let stranger = broker.call("GET", path, token, None).await;
+        assert_eq!(stranger.status, 401, "{stranger:?}");
+        assert_eq!(stranger.headers["www-authenticate"], challenge);
+        assert_eq!(stranger.headers["content-type"], "application/json");
+    }
     // Ten thousand parts are one body.
     let part = json!({"PartNumber": 1, "ETag": "\"d41d8cd98f00b204e9800998ecf8427e\""});
     let path = format!("{multipart}/complete?key={id}");

@@ -345,6 +345,18 @@ async fn nobody_is_led_to_a_stranger_and_nothing_is_taken_before_that_is_known()
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_ref_that_is_none_is_refused_with_files_or_without() {
+    let broker = broker().await;
+    let at = place("pictures", &token(&broker), "form");
+    let picture = png(1);
+    for parts in [&[][..], &[file("a.png", &picture)]] {
+        let reply = post(&broker, &format!("{at}?ref="), parts).await;
+        assert_eq!(reply.status, 400, "{reply:?}");
+    }
+    assert!(usage(&broker, "pictures").await.is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_slot_that_does_not_speak_forms_answers_404() {
     let broker = broker().await;
     let token = token(&broker);

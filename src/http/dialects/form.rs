@@ -20,6 +20,7 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::OpenApi;
 
 use super::Access;
 use super::relay::{Form, Head, Input};
@@ -34,6 +35,7 @@ use crate::flow::complete::Completed;
 use crate::flow::relay::gathered::{self, Chunk, Range, Taken};
 use crate::flow::relay::{Arrival, Relay};
 use crate::flow::{App, delete, look};
+use crate::http::openapi::spoken;
 use crate::http::problem::{Path, Query, Refusal};
 use crate::http::{Shared, Site};
 
@@ -52,6 +54,10 @@ pub(super) fn routes() -> Router<Shared> {
         axum::routing::delete(remove).post(override_method),
     )
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(list, post, remove, override_method))]
+pub(super) struct Api;
 
 /// What the address of a form may say. Inputs of the form say the same.
 #[derive(Debug, Default, Deserialize)]
@@ -72,8 +78,9 @@ impl Asked {
             .transpose()
     }
 
-    /// Refuses targets that are none of our pages', before any file is taken.
+    /// Refuses what is no ref, and targets that are none of our pages', before any file is taken.
     fn check(&self, site: &Site) -> Result<(), Problem> {
+        self.reference()?;
         let targets = [("redirect", &self.redirect), ("back", &self.back)];
         for (name, target) in targets {
             if target.as_ref().is_some_and(|target| !site.has_page(target)) {
@@ -108,6 +115,50 @@ struct Posted {
     fate: Fate,
 }
 
+/// Take the files of a form, or one chunk of a file.
+///
+/// What is refused of its files stands in the 200, unless the slot has `form_answer = "success"`.
+/// Without `application/json` in `Accept` the same JSON comes as text.
+#[utoipa::path(
+    post,
+    path = "/u/{slot}/{token}/form",
+    operation_id = "form_post",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(
+        spoken::Place,
+        ("ref" = Option<String>, Query, min_length = 1, max_length = 255, nullable = false,
+            description = "What the files are for"),
+        (
+            "redirect" = Option<String>, Query, nullable = false,
+            description = "A page of ours that an iframe is led to; `%s` in it is the answer",
+        ),
+        (
+            "back" = Option<String>, Query, nullable = false,
+            description = "A page of ours that the visitor is led to, with the verdict in its query",
+        ),
+        (
+            "Content-Range" = Option<String>, Header, nullable = false,
+            pattern = "^bytes [0-9]+-[0-9]+/[0-9]+$",
+            description = "Which bytes of the file this chunk is",
+        ),
+    ),
+    request_body(content = spoken::FormBody, content_type = "multipart/form-data"),
+    responses(
+        (
+            status = 200, description = "What became of the files",
+            content((spoken::FormAnswer = "application/json"), (String = "text/plain")),
+            headers(("Range" = String, description = "What is here of a file in chunks")),
+        ),
+        (status = 302, description = "To `redirect`", headers(
+            ("Location" = String, description = "It, with the answer in it"),
+        )),
+        (status = 303, description = "To `back`", headers(
+            ("Location" = String, description = "It, with the verdict in its query"),
+        )),
+        spoken::FormPost,
+    ),
+)]
 async fn post(
     State(shared): State<Shared>,
     access: Access,
@@ -424,6 +475,27 @@ fn lead_to(status: StatusCode, target: &str) -> Response {
     }
 }
 
+/// The caller's files of this slot, or how much of one has arrived in chunks.
+#[utoipa::path(
+    get,
+    path = "/u/{slot}/{token}/form",
+    operation_id = "form_list",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(
+        spoken::Place,
+        ("ref" = Option<String>, Query, min_length = 1, max_length = 255, nullable = false,
+            description = "Only files of this"),
+        (
+            "file" = Option<String>, Query, nullable = false,
+            description = "The name of a file that comes in chunks",
+        ),
+    ),
+    responses(
+        (status = 200, description = "At most 200 files, newest first", body = spoken::FormLook),
+        spoken::FormList,
+    ),
+)]
 async fn list(
     State(shared): State<Shared>,
     access: Access,
@@ -470,6 +542,22 @@ struct Named {
     id: Id,
 }
 
+/// Delete a file.
+#[utoipa::path(
+    delete,
+    path = "/u/{slot}/{token}/form/{id}",
+    operation_id = "form_delete",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place, ("id" = uuid::Uuid, Path, description = "The file")),
+    responses(
+        (
+            status = 200, description = "Gone: its name, and `true`",
+            body = BTreeMap<String, bool>,
+        ),
+        spoken::FormDelete,
+    ),
+)]
 async fn remove(
     State(shared): State<Shared>,
     access: Access,
@@ -485,7 +573,26 @@ async fn remove(
     Ok(crate::http::problem::Json(Value::Object(done)).into_response())
 }
 
-/// For clients that know no DELETE.
+/// Delete a file, for clients that know no DELETE.
+#[utoipa::path(
+    post,
+    path = "/u/{slot}/{token}/form/{id}",
+    operation_id = "form_delete_by_post",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(
+        spoken::Place,
+        ("id" = uuid::Uuid, Path, description = "The file"),
+        ("_method" = String, Query, pattern = "^DELETE$", description = "What is meant"),
+    ),
+    responses(
+        (
+            status = 200, description = "Gone: its name, and `true`",
+            body = BTreeMap<String, bool>,
+        ),
+        spoken::FormOverride,
+    ),
+)]
 async fn override_method(
     shared: State<Shared>,
     access: Access,

@@ -15,6 +15,7 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, OpenApi};
 
 use super::Access;
 use super::relay::{Form, Head, Input};
@@ -30,6 +31,7 @@ use crate::flow::delete::{self, Only};
 use crate::flow::look;
 use crate::flow::relay::{Arrival, Relay};
 use crate::http::Shared;
+use crate::http::openapi::spoken;
 use crate::http::problem::{Json, Query, Refusal};
 
 /// How many files a page of the library shows.
@@ -46,6 +48,10 @@ pub(super) fn routes() -> Router<Shared> {
         .route("/jsonform", get(list).post(post).delete(remove))
         .layer(from_fn(without_json))
 }
+
+#[derive(OpenApi)]
+#[openapi(paths(list, post, remove))]
+pub(super) struct Api;
 
 /// Refusals as plain words.
 async fn without_json(request: Request, next: Next) -> Response {
@@ -77,6 +83,22 @@ fn said(refusal: Refusal) -> Response {
     answer
 }
 
+/// Take the file of a field.
+///
+/// The widget takes any JSON for a value, so a refusal is words.
+#[utoipa::path(
+    post,
+    path = "/u/{slot}/{token}/jsonform",
+    operation_id = "jsonform_post",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place),
+    request_body(content = spoken::JsonFormBody, content_type = "multipart/form-data"),
+    responses(
+        (status = 200, description = "Committed", body = spoken::JsonFormValue),
+        spoken::JsonFormPost,
+    ),
+)]
 async fn post(
     State(shared): State<Shared>,
     access: Access,
@@ -147,13 +169,28 @@ async fn relay(
     }
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct ListQuery {
+    #[param(minimum = 1, default = 1, nullable = false)]
     page: Option<usize>,
 }
 
-/// A page of the caller's library, newest first; past its end there is an empty one, where the
-/// client stops.
+/// A page of the caller's library, newest first.
+///
+/// Past its end there is an empty one, where the client stops.
+#[utoipa::path(
+    get,
+    path = "/u/{slot}/{token}/jsonform",
+    operation_id = "jsonform_list",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place, ListQuery),
+    responses(
+        (status = 200, description = "A page", body = spoken::JsonFormPage),
+        spoken::JsonFormList,
+    ),
+)]
 async fn list(
     State(shared): State<Shared>,
     access: Access,
@@ -205,8 +242,32 @@ fn row(access: &Access, file: &File) -> Value {
     row
 }
 
-/// Deletes files by their values. On the way out of a page that was never saved only those go
-/// that nobody claimed: a form in another tab may have been saved with them.
+/// Delete files by their values.
+///
+/// On the way out of a page that was never saved only those go that nobody claimed: a form in
+/// another tab may have been saved with them.
+#[utoipa::path(
+    delete,
+    path = "/u/{slot}/{token}/jsonform",
+    operation_id = "jsonform_delete",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(
+        spoken::Place,
+        (
+            "trigger" = String, Query, pattern = "^(delete_button|unsaved_form_page_exit)$",
+            description = "Why",
+        ),
+        (
+            "value" = Vec<String>, Query, style = Form, explode,
+            description = "1 to 100 keys, also several joined by commas",
+        ),
+    ),
+    responses(
+        (status = 204, description = "Gone"),
+        spoken::JsonFormDelete,
+    ),
+)]
 async fn remove(
     State(shared): State<Shared>,
     access: Access,

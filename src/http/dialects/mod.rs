@@ -15,6 +15,7 @@ mod uppy;
 use axum::extract::{MatchedPath, Request};
 use axum::http::Method;
 use axum::{Extension, Router};
+use utoipa::OpenApi as _;
 
 use super::Shared;
 use crate::domain::dialect::Dialect;
@@ -22,6 +23,19 @@ pub use access::{Access, COOKIE};
 
 /// What the routes of all dialects have in common.
 pub(super) const PLACE: &str = "/u/{slot}/{token}";
+
+/// What stands beside the handlers, as one document.
+pub(super) fn documented() -> utoipa::openapi::OpenApi {
+    let mut document = uppy::Api::openapi();
+    for part in [
+        form::Api::openapi(),
+        jsonform::Api::openapi(),
+        common::Api::openapi(),
+    ] {
+        document.merge(part);
+    }
+    document
+}
 
 /// Every dialect's routes.
 pub(super) fn routes() -> Router<Shared> {

@@ -2,14 +2,17 @@
 //! and 5.x as `endpoint`.
 
 use axum::Router;
+use axum::body::Body;
 use axum::extract::{DefaultBodyLimit, FromRequest, FromRequestParts, Request, State};
+use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use hyper::ext::ReasonPhrase;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
+use utoipa::{IntoParams, OpenApi, ToSchema};
 
 use super::Access;
 use crate::domain::chunks::Named;
@@ -22,6 +25,7 @@ use crate::flow::mint::{self, Ready, Wish};
 use crate::flow::sign::Transfer;
 use crate::flow::{cancel, chunks, look, sign};
 use crate::http::Shared;
+use crate::http::openapi::spoken;
 use crate::http::problem::{Json, Path, Query};
 use crate::http::v1::ticket_view;
 use crate::http::v1::tickets::fields_view;
@@ -54,6 +58,19 @@ pub(super) fn routes() -> Router<Shared> {
     routes.layer(DefaultBodyLimit::max(BODY_LIMIT))
 }
 
+#[derive(OpenApi)]
+#[openapi(paths(
+    params,
+    sts,
+    create,
+    list,
+    abort,
+    sign_batch,
+    sign_part,
+    complete_upload
+))]
+pub(super) struct Api;
+
 /// A problem as both versions read it: 5.x shows `message` of a 4xx, Companion writes `error`.
 #[derive(Debug)]
 struct Oops(Problem);
@@ -68,10 +85,12 @@ impl IntoResponse for Oops {
     fn into_response(self) -> Response {
         let words = self.0.detail.clone();
         let reason = reason(&words);
+        // The status and the headers are those of any problem.
+        let (mut head, _) = self.0.clone().into_response().into_parts();
+        let kind = HeaderValue::from_static("application/json");
+        head.headers.insert(CONTENT_TYPE, kind);
         let problem = self.0.with("error", words.clone()).with("message", words);
-        let status = StatusCode::from_u16(problem.code.status());
-        let status = status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-        let mut answer = (status, Json(json!(problem))).into_response();
+        let mut answer = Response::from_parts(head, Body::from(json!(problem).to_string()));
         // It is all that 6.x shows of a refusal, where no proxy on the way rewrites it.
         if let Some(reason) = reason {
             answer.extensions_mut().insert(reason);
@@ -191,8 +210,30 @@ async fn minted(
     file.unwrap_or_else(|| Err(Problem::not_found()))
 }
 
-/// One form for one file. It is a GET that changes something, so that a cookie needs a page of
-/// ours here too.
+/// One form for one file.
+///
+/// It is a GET that changes something, so that a cookie needs a page of ours here too.
+#[utoipa::path(
+    get,
+    path = "/u/{slot}/{token}/s3/params",
+    operation_id = "uppy_params",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(
+        spoken::Place,
+        ("filename" = Option<String>, Query, nullable = false, description = "The file's name"),
+        ("type" = Option<String>, Query, nullable = false, description = "Its media type, a hint"),
+        (
+            "metadata" = Option<Object>, Query, style = DeepObject, explode,
+            nullable = false,
+            description = "`metadata[…]`, kept with the file; `size` and `ref` are the ticket's",
+        ),
+    ),
+    responses(
+        (status = 200, description = "Minted", body = spoken::UppyParams),
+        spoken::UppyMint,
+    ),
+)]
 async fn params(
     State(shared): State<Shared>,
     Visitor(access): Visitor,
@@ -226,24 +267,54 @@ async fn params(
     Ok(Json(body).into_response())
 }
 
+/// No temporary credentials.
+///
 /// Keys of the store in a browser would be past every limit.
+#[utoipa::path(
+    get,
+    path = "/u/{slot}/{token}/s3/sts",
+    operation_id = "uppy_sts",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place),
+    responses(spoken::UppySts),
+)]
 async fn sts(Visitor(_): Visitor) -> Oops {
     Oops(Problem::invalid(
         "temporary credentials are not handed out; every upload is signed",
     ))
 }
 
-#[derive(Debug, Deserialize)]
+/// A file to be uploaded in parts.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UppyCreate)]
 struct CreateBody {
     filename: String,
+    /// Its media type, a hint.
     #[serde(default, rename = "type")]
     media_type: Option<String>,
+    /// Kept with the file; `size` and `ref` are the ticket's.
     #[serde(default)]
     metadata: Map<String, Value>,
 }
 
-/// A ticket. The upload at the store begins with the first part: our id stands for it, and for
-/// the key too, so that no character in them can be misread on the way.
+/// A ticket for parts.
+///
+/// The upload at the store begins with the first part: the ticket's id stands for it, and for the
+/// key too, so that no character in them can be misread on the way.
+#[utoipa::path(
+    post,
+    path = "/u/{slot}/{token}/s3/multipart",
+    operation_id = "uppy_create",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place),
+    request_body(content = CreateBody),
+    responses(
+        (status = 200, description = "Minted", body = spoken::UppyUpload),
+        spoken::UppyMint,
+    ),
+)]
 async fn create(
     State(shared): State<Shared>,
     Visitor(access): Visitor,
@@ -299,8 +370,11 @@ struct Place {
     upload: String,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Keyed {
+    /// The same as `upload`.
+    #[param(value_type = uuid::Uuid, required, nullable = false)]
     key: Option<String>,
 }
 
@@ -309,12 +383,33 @@ struct Part {
     part: u32,
 }
 
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 struct Batch {
+    /// 1 to 100 of them, separated by commas.
+    #[param(required, pattern = r"^[0-9]+(,[0-9]+)*$")]
     #[serde(default, rename = "partNumbers")]
     part_numbers: String,
 }
 
+/// Sign a part.
+#[utoipa::path(
+    get,
+    path = "/u/{slot}/{token}/s3/multipart/{upload}/{part}",
+    operation_id = "uppy_sign_part",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(
+        spoken::Place,
+        ("upload" = uuid::Uuid, Path, description = "The ticket"),
+        ("part" = u32, Path, minimum = 1, description = "Its number, from 1"),
+        Keyed,
+    ),
+    responses(
+        (status = 200, description = "Signed", body = spoken::UppyPart),
+        spoken::UppySign,
+    ),
+)]
 async fn sign_part(
     State(shared): State<Shared>,
     upload: Upload,
@@ -328,6 +423,19 @@ async fn sign_part(
     Ok(Json(json!({"url": signed.url, "expires": signed.expires_in})).into_response())
 }
 
+/// Sign parts.
+#[utoipa::path(
+    get,
+    path = "/u/{slot}/{token}/s3/multipart/{upload}/batch",
+    operation_id = "uppy_sign_batch",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place, ("upload" = uuid::Uuid, Path, description = "The ticket"), Keyed, Batch),
+    responses(
+        (status = 200, description = "Signed", body = spoken::UppyParts),
+        spoken::UppySign,
+    ),
+)]
 async fn sign_batch(
     State(shared): State<Shared>,
     Upload { access, ticket }: Upload,
@@ -345,6 +453,19 @@ async fn sign_batch(
     Ok(Json(json!({"presignedUrls": urls})).into_response())
 }
 
+/// The parts that the store has.
+#[utoipa::path(
+    get,
+    path = "/u/{slot}/{token}/s3/multipart/{upload}",
+    operation_id = "uppy_list_parts",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place, ("upload" = uuid::Uuid, Path, description = "The ticket"), Keyed),
+    responses(
+        (status = 200, description = "The parts", body = Vec<spoken::UppyStoredPart>),
+        spoken::UppyStored,
+    ),
+)]
 async fn list(
     State(shared): State<Shared>,
     Upload { access, ticket }: Upload,
@@ -360,7 +481,21 @@ async fn list(
     Ok(Json(parts).into_response())
 }
 
+/// Cancel the ticket.
+///
 /// What is gone already is no reason to complain about its end.
+#[utoipa::path(
+    delete,
+    path = "/u/{slot}/{token}/s3/multipart/{upload}",
+    operation_id = "uppy_abort",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place, ("upload" = uuid::Uuid, Path, description = "The ticket"), Keyed),
+    responses(
+        (status = 200, description = "Gone: `{}`", body = spoken::UppyAborted),
+        spoken::UppyAbort,
+    ),
+)]
 async fn abort(
     State(shared): State<Shared>,
     Upload { access, ticket }: Upload,
@@ -373,13 +508,18 @@ async fn abort(
     Ok(Json(json!({})).into_response())
 }
 
-#[derive(Debug, Deserialize)]
+/// The parts of the whole file.
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UppyComplete)]
 struct CompleteBody {
     parts: Vec<ToldPart>,
 }
 
+/// A part as the store answered it.
+///
 /// After a resume 6.x names some `ETag`s with quotes and some without.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
+#[schema(as = UppyToldPart)]
 #[serde(rename_all = "PascalCase")]
 struct ToldPart {
     part_number: u32,
@@ -387,8 +527,24 @@ struct ToldPart {
     etag: String,
 }
 
-/// The verdict. A file that takes longer than a request may is answered as Companion would: the
-/// upload is done, and the worker sees to the rest.
+/// The verdict.
+///
+/// A file that takes longer than a request may is answered as Companion would: the upload is done,
+/// and the worker sees to the rest.
+#[utoipa::path(
+    post,
+    path = "/u/{slot}/{token}/s3/multipart/{upload}/complete",
+    operation_id = "uppy_complete",
+    tag = "dialects",
+    security((), ("token" = []), ("cookie" = [])),
+    params(spoken::Place, ("upload" = uuid::Uuid, Path, description = "The ticket"), Keyed),
+    request_body(content = CompleteBody),
+    responses(
+        (status = 200, description = "Committed", body = spoken::UppyCompleted),
+        (status = 202, description = "Still being judged", body = spoken::UppyCompleted),
+        spoken::UppyComplete,
+    ),
+)]
 async fn complete_upload(
     State(shared): State<Shared>,
     Upload { access, ticket }: Upload,

@@ -14,6 +14,11 @@ function words(text) {
   return (text ?? "").split(/`([^`]+)`/).map((piece, n) => (n % 2 ? el("code", null, piece) : piece));
 }
 
+/** A path that breaks before its slashes, where it must. */
+function breakable(path) {
+  return path.split(/(?=\/)/).flatMap((piece) => [el("wbr"), piece]);
+}
+
 function paragraphs(text, attributes) {
   return (text ?? "").split(/\n\n+/).filter(Boolean).map((text) => el("p", attributes, ...words(text)));
 }
@@ -22,6 +27,7 @@ function paragraphs(text, attributes) {
 function kind(schema) {
   if (!schema || Object.keys(schema).length === 0) return "any";
   if (schema.$ref) return schema.$ref.split("/").pop();
+  if (schema.allOf) return kind(schema.allOf[0]);
   if (schema.oneOf) return schema.oneOf.map(kind).join(" or ");
   if (schema.enum) return schema.enum.map((value) => JSON.stringify(value)).join(", ");
   const types = [schema.type].flat().map((type) => (type === "array" ? `list of ${kind(schema.items)}` : type));
@@ -49,15 +55,17 @@ function table(rows) {
 
 /** The members of the schema that another names, if it has any. */
 function named(document, schema) {
-  const link = [schema, schema?.items, ...(schema?.oneOf ?? [])].find((one) => one?.$ref)?.$ref;
+  const link = [schema, schema?.items, schema?.allOf?.[0], ...(schema?.oneOf ?? [])].find((one) => one?.$ref)?.$ref;
   const whole = link && document.components.schemas[link.split("/").pop()];
-  return whole?.properties || whole?.oneOf ? whole : null;
+  return whole?.properties || whole?.oneOf || whole?.allOf ? whole : null;
 }
 
 /** A schema's members behind a click. */
 function unfolded(document, schema, label) {
   const whole = named(document, schema);
   if (!whole) return el("p", null, ...label);
+  // A problem, which has a place of its own, and what is beside it.
+  if (whole.allOf) return el("details", null, el("summary", null, ...label), ...paragraphs(whole.description), shape(document, whole.allOf[1]));
   const inside = whole.oneOf ? whole.oneOf.map((one) => unfolded(document, one, [el("code", null, kind(one))])) : [shape(document, whole)];
   return el("details", null, el("summary", null, ...label), ...inside);
 }
@@ -88,7 +96,7 @@ function answer(document, [status, response]) {
     [el("code", null, status)],
     [
       ...words(response.description),
-      ...(headers.length ? [" With ", ...headers.flatMap((name, n) => [n ? ", " : "", el("code", null, name)]), "."] : []),
+      ...(headers.length ? [response.description.endsWith(".") ? " With " : ". With ", ...headers.flatMap((name, n) => [n ? ", " : "", el("code", null, name)]), "."] : []),
       ...body(document, response.content),
     ],
   ];
@@ -128,7 +136,7 @@ function render(api) {
       METHODS.filter((method) => item[method]?.tags?.includes(tag.name)).map((method) => [path, method, item[method]]));
     nav.append(el("h2", null, tag.name), el("ul", null, ...found.map(([path, method, about]) =>
       el("li", null, el("a", { href: `#${about.operationId}`, title: about.summary },
-        el("span", { class: `method ${method}` }, method), " ", el("span", { class: "path" }, path.replace(/^\/v1/, "")))))));
+        el("span", { class: `method ${method}` }, method), " ", el("span", { class: "path" }, ...breakable(path.replace(/^\/v1|^\/u\/{slot}\/{token}/, ""))))))));
     main.append(el("h2", null, tag.name), el("p", { class: "faint" }, tag.description));
     main.append(...found.map(([path, method, about]) => operation(api, path, method, about)));
   }

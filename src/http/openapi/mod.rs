@@ -2,6 +2,7 @@
 
 pub(super) mod refusals;
 pub(super) mod shapes;
+pub(super) mod spoken;
 
 use std::borrow::Cow;
 use std::sync::LazyLock;
@@ -9,14 +10,14 @@ use std::sync::LazyLock;
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, header};
 use axum::routing::get;
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{
     Components, Header, HeaderBuilder, ObjectBuilder, OpenApi as Document, PathItem, RefOr, Schema,
     schema::{SchemaType, Type},
 };
 use utoipa::{Modify, OpenApi, PartialSchema, ToSchema};
 
-use super::{ops, public, v1};
+use super::{dialects, ops, public, v1};
 
 /// The schema of problems, which `domain::problem` defines.
 #[derive(Debug)]
@@ -37,12 +38,29 @@ impl ToSchema for Problem {
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Putgate", description = INTRODUCTION),
-    components(schemas(Problem, shapes::Put, shapes::Multipart, shapes::Post)),
+    components(schemas(
+        Problem,
+        shapes::Put,
+        shapes::Multipart,
+        shapes::Post,
+        spoken::UppyRefusal,
+        spoken::FormRows,
+        spoken::FormValid,
+        spoken::FormSuccess,
+        spoken::FormFailure,
+        spoken::FormArrived,
+    )),
     tags(
         (name = "slots", description = "Policies, for the UI"),
         (name = "tickets", description = "Permissions to upload, and what became of them"),
         (name = "files", description = "Committed uploads"),
         (name = "operations", description = "For load balancers, stores and tools"),
+        (
+            name = "dialects",
+            description = "The protocols of foreign clients, in the slots that list them: Uppy \
+                (`…/s3/…`), jQuery File Upload and plain forms (`…/form`), django-jsonform \
+                (`…/jsonform`)",
+        ),
     ),
 )]
 struct Introduction;
@@ -50,12 +68,13 @@ struct Introduction;
 const INTRODUCTION: &str = "A presigned, direct-to-object-storage upload broker that verifies \
 what arrived.
 
-The bytes never pass through this API: mint a ticket, send the bytes as its `transfer` says, \
-complete it. What is under `/u/` speaks the protocols of foreign clients, which are theirs and \
-not described here.
+The bytes never pass through `/v1`: mint a ticket, send the bytes as its `transfer` says, \
+complete it. What is under `/u/` speaks the protocols of foreign clients: there a slot has to \
+list the dialect, the token may stand in the path, forms bring their files, and some refusals \
+have the client's shape. Uppy's paths are the same with `//s3` for `/s3`.
 
-Every refusal is an RFC 9457 problem (`application/problem+json`) with a stable `code`. Beside \
-what each operation lists, a path answers 405 `method-not-allowed` with `Allow` to methods it \
+Every other refusal is an RFC 9457 problem (`application/problem+json`) with a stable `code`. \
+Beside what each operation lists, a path answers 405 `method-not-allowed` with `Allow` to methods it \
 does not know, and the listener 431 without a body to a head of more than 32 KiB. Clients \
 ignore members that they do not know.";
 
@@ -82,6 +101,7 @@ impl Modify for Everywhere {
                          `scope`, `slots`, `refs` and `limits` as wanted.",
                     ),
                 ),
+                ("cookie".to_owned(), RefOr::T(cookie())),
                 (
                     "notification_secret".to_owned(),
                     scheme("The secret of `[notifications]`."),
@@ -109,6 +129,14 @@ fn operations(path: &mut PathItem) -> impl Iterator<Item = &mut utoipa::openapi:
         .filter_map(Option::as_mut)
 }
 
+fn cookie() -> SecurityScheme {
+    SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::with_description(
+        dialects::COOKIE,
+        "The same token, for a dialect on the page's own host. What changes something is taken \
+         from pages of `allowed_origins` and `public_url` only.",
+    )))
+}
+
 fn request_id() -> Header {
     HeaderBuilder::new()
         .schema(Some(
@@ -127,6 +155,7 @@ pub fn document() -> Document {
         v1::documented(),
         public::Api::openapi(),
         ops::Api::openapi(),
+        dialects::documented(),
     ] {
         document.merge(part);
     }

@@ -36,8 +36,21 @@ enum Body {
     Json,
 }
 
+/// In whose words a refusal is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Voice {
+    /// The API's own: a problem.
+    Problem,
+    /// A problem with what Uppy reads.
+    Uppy,
+    /// A slot's with `form_answer = "success"`.
+    Success,
+    /// Plain words, for a client that takes any JSON for a success.
+    Words,
+}
+
 /// What the shell answers whatever the operation: a bug, and a request that took too long.
-const SHELL: &[(u16, Code)] = &[(500, Internal), (503, Internal)];
+pub(super) const SHELL: &[(u16, Code)] = &[(500, Internal), (503, Internal)];
 /// A body that took too long, is too large, or is no JSON.
 const BODY: &[(u16, Code)] = &[
     (408, InvalidRequest),
@@ -98,46 +111,82 @@ fn responses(body: Body, codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {
         Body::None => &[][..],
         Body::Json => BODY,
     };
-    let mut by_status = BTreeMap::<u16, Vec<Code>>::new();
-    for (status, code) in own.chain(body.iter().chain(SHELL).copied()) {
-        by_status.entry(status).or_default().push(code);
+    let all = own.chain(body.iter().chain(SHELL).copied());
+    said(all.map(|(status, code)| (Voice::Problem, status, code)))
+}
+
+/// Refusals by their status.
+pub(super) fn said(
+    all: impl IntoIterator<Item = (Voice, u16, Code)>,
+) -> BTreeMap<String, RefOr<Response>> {
+    let mut by_status = BTreeMap::<u16, BTreeMap<Voice, Vec<Code>>>::new();
+    for (voice, status, code) in all {
+        let codes = by_status.entry(status).or_default();
+        let codes = codes.entry(voice).or_default();
+        if !codes.contains(&code) {
+            codes.push(code);
+        }
     }
     by_status
         .into_iter()
-        .map(|(status, codes)| (status.to_string(), refusal(status, &codes).into()))
+        .map(|(status, voices)| (status.to_string(), refusal(status, &voices).into()))
         .collect()
 }
 
-/// One status, with the codes it comes with.
-fn refusal(status: u16, codes: &[Code]) -> Response {
-    let words: Vec<String> = codes
-        .iter()
-        .map(|code| format!("`{}`: {}.", code.as_str(), code.title()))
-        .collect();
+/// What one code is called in an answer's description.
+fn words_of(code: Code) -> String {
+    format!("`{}`: {}.", code.as_str(), code.title())
+}
+
+/// A refusal of this status, in one voice.
+fn content(voice: Voice, status: u16, codes: &[Code]) -> (&'static str, RefOr<Schema>) {
     let names = codes.iter().map(|code| code.as_str());
-    let narrowed = ObjectBuilder::new()
-        .property(
+    let code = ObjectBuilder::new()
+        .schema_type(Type::String)
+        .enum_values(Some(names));
+    let narrowed = ObjectBuilder::new();
+    let narrowed = match voice {
+        Voice::Success => narrowed,
+        _ => narrowed.property(
             "status",
             ObjectBuilder::new()
                 .schema_type(Type::Integer)
                 .enum_values(Some([status])),
-        )
-        .property(
-            "code",
-            ObjectBuilder::new()
+        ),
+    };
+    let of = |name: &str| {
+        let both = AllOf::builder()
+            .item(Ref::from_schema_name(name))
+            .item(narrowed.property("code", code));
+        Schema::AllOf(both.build()).into()
+    };
+    match voice {
+        Voice::Problem => ("application/problem+json", of("Problem")),
+        Voice::Uppy => ("application/json", of("UppyRefusal")),
+        Voice::Success => ("application/json", of("FormFailure")),
+        Voice::Words => {
+            let words = ObjectBuilder::new()
                 .schema_type(Type::String)
-                .enum_values(Some(names)),
-        );
-    let schema = AllOf::builder()
-        .item(Ref::from_schema_name("Problem"))
-        .item(narrowed)
-        .build();
-    let response = ResponseBuilder::new().description(words.join(" ")).content(
-        "application/problem+json",
-        ContentBuilder::new()
-            .schema(Some(Schema::AllOf(schema)))
-            .build(),
-    );
+                .description(Some("The refusal in words."));
+            ("text/html", words.into())
+        }
+    }
+}
+
+/// One status, with the codes it comes with.
+fn refusal(status: u16, voices: &BTreeMap<Voice, Vec<Code>>) -> Response {
+    let mut words: Vec<String> = Vec::new();
+    for code in voices.values().flatten() {
+        let one = words_of(*code);
+        if !words.contains(&one) {
+            words.push(one);
+        }
+    }
+    let mut response = ResponseBuilder::new().description(words.join(" "));
+    for (voice, codes) in voices {
+        let (kind, schema) = content(*voice, status, codes);
+        response = response.content(kind, ContentBuilder::new().schema(Some(schema)).build());
+    }
     let header = |kind, words: &str| {
         HeaderBuilder::new()
             .schema(Some(ObjectBuilder::new().schema_type(kind)))
