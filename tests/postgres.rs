@@ -126,10 +126,7 @@ async fn committed(app: &App, ticket: &Ticket) -> Option<File> {
         },
         ticket: *t,
     };
-    let done = app.db.write(commit.footprint(), move |books, now| {
-        ledger::commit(books, now, &commit)
-    });
-    match done.await.unwrap().unwrap() {
+    match app.db.commit(commit).await.unwrap().unwrap() {
         Committed::Done(_, file) => Some(*file),
         Committed::Lost(_) | Committed::NoRoom(_) => None,
     }

@@ -15,8 +15,8 @@ mod outbox;
 mod tests;
 
 pub use attempt::{
-    Began, Commit, Committed, begin, begin_after, commit, declare, note_multipart, note_promotion,
-    release, renew, touch,
+    Began, Commit, Committed, OLDEST_FILES, begin, begin_after, commit, declare, note_multipart,
+    note_promotion, release, renew, touch,
 };
 pub use end::{
     Ended, cancel, clean_later, cleaned, expire, expire_unreadable, look_later, look_soon,
