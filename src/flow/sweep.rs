@@ -2,6 +2,8 @@
 //! of the database's time and the store's answers, does a bounded amount of work, and
 //! says what it did.
 
+mod places;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,9 +28,6 @@ use crate::traces::{self, step};
 
 /// How many rows or objects one pass looks at.
 const BATCH: u32 = 100;
-/// How many tickets the worker looks at at once.
-const AT_ONCE: usize = 8;
-
 /// How long a ticket that cannot be read is left alone.
 const UNREADABLE: Seconds = Seconds(600);
 
@@ -95,13 +94,14 @@ pub async fn look_at_due_tickets(app: &Arc<App>) -> Result<usize, Problem> {
 }
 
 /// The looks of a worker: a closed tab must not lose a file, and an absent one must not hold
-/// its room. One that promotes hundreds of gigabytes takes a quarter of an hour: it has one of
-/// the places from pass to pass, and the others go on.
+/// its room. One that promotes hundreds of gigabytes takes a quarter of an hour: it goes on from
+/// pass to pass, has one of the places for two minutes, and the others go on too.
 #[derive(Debug, Default)]
 pub struct Looks {
     due: VecDeque<Id>,
     under_way: JoinSet<Look>,
-    ids: HashMap<task::Id, Id>,
+    /// The ticket of each, and when it began.
+    begun: HashMap<task::Id, (Id, Timestamp)>,
 }
 
 impl Looks {
@@ -113,17 +113,17 @@ impl Looks {
         while let Some(ended) = self.under_way.try_join_next_with_id() {
             self.end(ended, &mut tally);
         }
-        let has_room = self.due.is_empty() && self.ids.len() < AT_ONCE;
+        let has_room = self.due.is_empty() && self.has_place(app);
         if has_room && tally.last.is_none() {
             let due = app.db.due_tickets(app.db.now(), BATCH).await?;
-            let is_new = |id: &Id| self.ids.values().all(|busy| busy != id);
+            let is_new = |id: &Id| self.begun.values().all(|(busy, _)| busy != id);
             self.due.extend(due.into_iter().filter(is_new));
         }
         loop {
             if tally.is_enough() {
                 self.due.clear();
             }
-            while self.ids.len() < AT_ONCE
+            while self.has_place(app)
                 && let Some(id) = self.due.pop_front()
             {
                 self.begin(app, id);
@@ -140,10 +140,15 @@ impl Looks {
         while self.under_way.join_next().await.is_some() {}
     }
 
+    fn has_place(&self, app: &App) -> bool {
+        places::is_free(self.begun.values().map(|(_, at)| *at), app.db.now())
+    }
+
     fn begin(&mut self, app: &Arc<App>, id: Id) {
+        let now = app.db.now();
         let app = Arc::clone(app);
         let begun = self.under_way.spawn(async move { look_at(&app, id).await });
-        self.ids.insert(begun.id(), id);
+        self.begun.insert(begun.id(), (id, now));
     }
 
     fn end(&mut self, ended: Result<(task::Id, Look), JoinError>, tally: &mut Tally) {
@@ -151,7 +156,7 @@ impl Looks {
             tracing::error!(%error, "a look broke off");
             (error.id(), Look::Open)
         });
-        self.ids.remove(&task);
+        self.begun.remove(&task);
         match look {
             Look::Closed => tally.well(true),
             Look::Open => tally.well(false),
