@@ -1186,7 +1186,7 @@ async fn a_schema_that_is_older_or_much_newer_is_refused() {
     house.open().await.close().await;
     open().await.unwrap().close().await;
     let mut raw = house.raw().await;
-    for (version, allowed) in [(2, true), (3, false)] {
+    for (version, allowed) in [(3, true), (4, false)] {
         let newer = format!(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
              VALUES ({version}, 'later', true, {}, 0)",
@@ -1206,6 +1206,36 @@ async fn a_schema_that_is_older_or_much_newer_is_refused() {
         let beside = Db::open_beside(&strict, house.clock.clone()).await;
         assert_eq!(beside.is_ok(), allowed);
     }
+}
+
+/// An outbox of the schema before this one, as a server that was just updated finds it.
+#[tokio::test]
+async fn the_events_of_the_schema_before_are_there_after_the_migration() {
+    let house = House::new("before");
+    let db = house.open().await;
+    let file = upload(&db, "ann", &wide()).await;
+    let before = db.deliveries(file.id).await.unwrap();
+    assert_eq!(before.len(), 1);
+    db.close().await;
+    let mut raw = house.raw().await;
+    for back in [
+        "ALTER TABLE events DROP COLUMN taken",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        run(&mut raw, back).await.unwrap();
+    }
+    let strict = Settings {
+        migrate: false,
+        ..house.settings()
+    };
+    let refused = Db::open(&strict, house.clock.clone(), id).await;
+    assert!(
+        matches!(&refused, Err(DbError::Refused(why)) if why.contains("has schema 1")),
+        "{refused:?}"
+    );
+    let db = house.open().await;
+    assert_eq!(db.deliveries(file.id).await.unwrap(), before);
+    db.close().await;
 }
 
 // ---- lists ------------------------------------------------------------------------------

@@ -573,7 +573,7 @@ async fn deliveries(app: &App, file: &File) {
     let taken = app
         .db
         .write(due, move |books, now| ledger::take(books, now, &room));
-    for event in taken.await.unwrap() {
+    for event in taken.await.unwrap().events {
         let row = Footprint {
             events: vec![event.id],
             ..Footprint::default()

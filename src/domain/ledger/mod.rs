@@ -24,7 +24,7 @@ pub use end::{
 };
 pub use files::{Claim, Claimed, claim, delete, end_unclaimed};
 pub use mint::{Mint, MintFile, Minted, mint};
-pub use outbox::{Replayed, Room, replay, settle, take};
+pub use outbox::{Replayed, Room, Taken, replay, settle, take};
 
 use super::books::{Account, Books, Usage, counted};
 use super::event::Event;
