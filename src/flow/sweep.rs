@@ -3,6 +3,7 @@
 //! says what it did.
 
 mod places;
+mod tally;
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,6 +13,8 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use self::tally::Tally;
+pub use self::tally::store_answers;
 use super::attempt::{Outcome, attempt};
 use super::{App, READS};
 use crate::db::{DbError, Held};
@@ -48,38 +51,6 @@ pub struct Swept {
     pub unknown: Vec<(Bucket, String)>,
 }
 
-/// How many in a row may meet trouble before the pass ends: in an outage nothing is won by
-/// asking for every ticket.
-const TROUBLE_ENOUGH: usize = 3;
-
-/// How many went well in a pass, and the trouble it is in.
-#[derive(Debug, Default)]
-struct Tally {
-    done: usize,
-    in_a_row: usize,
-    last: Option<Problem>,
-}
-
-impl Tally {
-    fn well(&mut self, done: bool) {
-        self.done += usize::from(done);
-        (self.in_a_row, self.last) = (0, None);
-    }
-
-    fn ill(&mut self, problem: Problem) {
-        self.in_a_row += 1;
-        self.last = Some(problem);
-    }
-
-    fn is_enough(&self) -> bool {
-        self.in_a_row >= TROUBLE_ENOUGH
-    }
-
-    fn answer(self) -> Result<usize, Problem> {
-        self.last.map_or(Ok(self.done), Err)
-    }
-}
-
 /// What a look came to.
 enum Look {
     Closed,
@@ -114,7 +85,7 @@ impl Looks {
             self.end(ended, &mut tally);
         }
         let has_room = self.due.is_empty() && self.has_place(app);
-        if has_room && tally.last.is_none() {
+        if has_room && !tally.is_ill() {
             let due = app.db.due_tickets(app.db.now(), BATCH).await?;
             let is_new = |id: &Id| self.begun.values().all(|(busy, _)| busy != id);
             self.due.extend(due.into_iter().filter(is_new));
@@ -130,7 +101,7 @@ impl Looks {
             }
             match timeout(patience, self.under_way.join_next_with_id()).await {
                 Ok(Some(ended)) => self.end(ended, &mut tally),
-                Ok(None) | Err(_) => return tally.answer(),
+                Ok(None) | Err(_) => return tally.answer(app).await,
             }
         }
     }
@@ -386,7 +357,7 @@ pub async fn clean_closed_tickets(app: &Arc<App>) -> Result<usize, Problem> {
             }
         }
     }
-    tally.answer()
+    tally.answer(app).await
 }
 
 /// Ends files that nobody claimed in time. A row that must not be so keeps no other.
@@ -447,9 +418,11 @@ async fn delete(app: &App, bucket: Bucket, key: &str) -> Result<bool, StoreError
 }
 
 /// Deletes the bytes of tombstones, then the tombstones. One that the store fails on does not
-/// stand before the others; several in a row end the pass.
+/// stand before the others; several in a row end the pass. When the store is well otherwise, they
+/// are left alone for a while, as those that it refuses to delete.
 pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
     let mut tally = Tally::default();
+    let mut failed = Vec::new();
     for file in app.db.tombstones(app.db.now(), BATCH).await? {
         if tally.is_enough() {
             break;
@@ -458,26 +431,37 @@ pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
         let gone = match delete(app, Bucket::Files, &file.key).await {
             Ok(gone) => gone,
             Err(error) => {
+                tracing::warn!(file = %id, %error, "the bytes of a tombstone were not deleted");
                 tally.ill(error.into());
+                failed.push(file);
                 continue;
             }
         };
-        let written = app
-            .db
-            .write(file.footprint(), move |books, now| {
-                if gone {
-                    books.forget(Forget::File(id));
-                } else {
-                    ledger::purge_later(books, now, id);
-                }
-            })
-            .await;
+        let written = if gone {
+            let forget = move |books: &mut Books, _| books.forget(Forget::File(id));
+            app.db.write(file.footprint(), forget).await
+        } else {
+            purge_later(app, &file).await
+        };
         tally.well(gone && written.is_ok());
         if let Err(error) = written {
             of_one_row(id, error)?;
         }
     }
-    tally.answer()
+    if !failed.is_empty() && store_answers(app).await.is_ok() {
+        for file in &failed {
+            if let Err(error) = purge_later(app, file).await {
+                of_one_row(file.id, error)?;
+            }
+        }
+    }
+    tally.answer(app).await
+}
+
+async fn purge_later(app: &App, file: &File) -> Result<(), DbError> {
+    let id = file.id;
+    let later = move |books: &mut Books, now| ledger::purge_later(books, now, id);
+    app.db.write(file.footprint(), later).await
 }
 
 /// Where the look for empty accounts stands.
@@ -639,7 +623,7 @@ async fn one_page(
                     if tally.is_enough() {
                         return Ok(Step {
                             next: Some(object.key),
-                            trouble: tally.last,
+                            trouble: tally.answer(app).await.err(),
                         });
                     }
                 }
