@@ -226,8 +226,8 @@ impl Circuit {
                     () = tokio::time::sleep(jittered(pause, random())) => {}
                     _ = stop.changed() => return,
                 }
-                match app.store.list(Bucket::Staging, "", None, 1).await {
-                    Ok(_) => break,
+                match sweep::store_answers(app).await {
+                    Ok(()) => break,
                     Err(error) => tracing::warn!(%error, "the store is still away"),
                 }
                 pause = longer(pause);

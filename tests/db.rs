@@ -14,7 +14,9 @@ use database::{Hand, TestDatabase};
 use futures_util::future::join_all;
 use putgate::clock::Clock;
 use putgate::db::{Db, DbError, FileFilter, Settings, Synchronous, TicketFilter};
-use putgate::domain::books::{Account, Books, Footprint, Forget, IdempotencyKey, Stale, Usage};
+use putgate::domain::books::{
+    Account, Books, Footprint, Forget, IdempotencyKey, Scope, Stale, Usage,
+};
 use putgate::domain::dialect::{Dialect, Sending};
 use putgate::domain::event::Event;
 use putgate::domain::file::File;
@@ -22,7 +24,7 @@ use putgate::domain::key;
 use putgate::domain::ledger::{
     self, Began, Claim, Commit, Committed, Ended, Mint, MintFile, Minted,
 };
-use putgate::domain::name::{Id, Owner, SlotName, Tenant};
+use putgate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use putgate::domain::problem::{Code, Problem};
 use putgate::domain::slot::{Disposition, OnFull, Policy};
 use putgate::domain::ticket::{State, Ticket};
@@ -200,13 +202,7 @@ fn commit_of(attempt: &Ticket) -> Commit {
 }
 
 async fn commit(db: &Db, attempt: &Ticket) -> Committed {
-    let request = commit_of(attempt);
-    db.write(request.footprint(), move |books, now| {
-        ledger::commit(books, now, &request)
-    })
-    .await
-    .unwrap()
-    .unwrap()
+    db.commit(commit_of(attempt)).await.unwrap().unwrap()
 }
 
 async fn cancel(db: &Db, ticket: &Ticket) -> Ended {
@@ -503,9 +499,8 @@ async fn a_file_committed_and_replaced_by_one_batch_is_a_tombstone_for_sweep() {
         attempts.push(begin(&db, &ticket).await);
     }
     let requests: Vec<Commit> = attempts.iter().map(commit_of).collect();
-    let footprint = requests[0].footprint();
-    let mut both = footprint.clone();
-    both.tickets.extend(requests[1].footprint().tickets);
+    let mut both = requests[0].footprint(2);
+    both.tickets.push(requests[1].ticket.id);
     db.write(both, move |books, now| {
         for request in &requests {
             books.change_ticket(request.ticket.id, |t| t.policy.max_entries = 1);
@@ -525,6 +520,74 @@ async fn a_file_committed_and_replaced_by_one_batch_is_a_tombstone_for_sweep() {
     .await
     .unwrap();
     assert!(db.file(gone).await.unwrap().is_none());
+    db.close().await;
+}
+
+/// Thousands of small files, in a few refs, and a slot whose quota they fill.
+#[tokio::test]
+async fn a_replacing_commit_reads_a_few_of_thousands_of_files_and_as_many_as_it_needs() {
+    const FILES: usize = 3000;
+    let house = House::new("oldest");
+    let db = house.open().await;
+    let policy = Policy {
+        max_entries: 3000,
+        on_full: OnFull::Replace,
+        quota: Some(FILES as u64 * 10),
+        ..Policy::default()
+    };
+    let request = |n: usize, size: u64| {
+        let mut request = mint("ann", &policy, 1);
+        request.reference = Some(Ref::parse(["post:1", "post:2", "post:3"][n % 3]).unwrap());
+        for file in request.files.iter_mut().flatten() {
+            file.size = size;
+        }
+        request
+    };
+    let attempt = async |n: usize, size: u64| {
+        let ticket = mint_all(&db, request(n, size)).await.remove(0).unwrap();
+        begin(&db, &ticket).await
+    };
+    for _ in 0..FILES / 500 {
+        house.clock.advance(Seconds(1));
+        let wave = (0..500).map(async |n| commit(&db, &attempt(n, 10).await).await);
+        for done in join_all(wave).await {
+            assert!(matches!(done, Committed::Done(..)), "{done:?}");
+        }
+    }
+    let live = async || {
+        let mut hand = house.raw().await;
+        hand.lines("SELECT hex(id) FROM files WHERE ended_at IS NULL ORDER BY committed_at, id")
+            .await
+    };
+    let all = live().await;
+    assert_eq!(all.len(), FILES);
+    house.clock.advance(Seconds(1));
+    let one = commit_of(&attempt(0, 10).await);
+    let slot_of_ann = Scope {
+        tenant: tenant(),
+        slot: slot("s"),
+        owner: owner("ann"),
+        reference: None,
+    };
+    let footprint = one.footprint(ledger::OLDEST_FILES[0]);
+    let written = db.write(footprint, move |books, now| {
+        let read = books.oldest_files(&slot_of_ann);
+        (read, ledger::commit(books, now, &one))
+    });
+    let ((read, is_all), done) = written.await.unwrap();
+    assert!(matches!(done, Ok(Committed::Done(..))), "{done:?}");
+    assert_eq!((read.len(), is_all), (16, false));
+    assert_eq!(live().await[..FILES - 1], all[1..], "the oldest gave way");
+    // One file as big as 2 500 of them.
+    house.clock.advance(Seconds(1));
+    let big = attempt(1, 25_000).await;
+    assert!(matches!(commit(&db, &big).await, Committed::Done(..)));
+    let left = live().await;
+    assert_eq!(left.len(), FILES - 2500 + 1);
+    assert_eq!(left[..FILES - 2501], all[2501..], "the oldest and no other");
+    let account = Account::owner(&tenant(), &slot("s"), &owner("ann"));
+    assert_eq!(db.usage(&account).await.unwrap().stored, 30_000);
+    assert_eq!(db.miscounted().await.unwrap(), []);
     db.close().await;
 }
 
@@ -1123,7 +1186,7 @@ async fn a_schema_that_is_older_or_much_newer_is_refused() {
     house.open().await.close().await;
     open().await.unwrap().close().await;
     let mut raw = house.raw().await;
-    for (version, allowed) in [(2, true), (3, false)] {
+    for (version, allowed) in [(3, true), (4, false)] {
         let newer = format!(
             "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
              VALUES ({version}, 'later', true, {}, 0)",
@@ -1143,6 +1206,36 @@ async fn a_schema_that_is_older_or_much_newer_is_refused() {
         let beside = Db::open_beside(&strict, house.clock.clone()).await;
         assert_eq!(beside.is_ok(), allowed);
     }
+}
+
+/// An outbox of the schema before this one, as a server that was just updated finds it.
+#[tokio::test]
+async fn the_events_of_the_schema_before_are_there_after_the_migration() {
+    let house = House::new("before");
+    let db = house.open().await;
+    let file = upload(&db, "ann", &wide()).await;
+    let before = db.deliveries(file.id).await.unwrap();
+    assert_eq!(before.len(), 1);
+    db.close().await;
+    let mut raw = house.raw().await;
+    for back in [
+        "ALTER TABLE events DROP COLUMN taken",
+        "DELETE FROM _sqlx_migrations WHERE version = 2",
+    ] {
+        run(&mut raw, back).await.unwrap();
+    }
+    let strict = Settings {
+        migrate: false,
+        ..house.settings()
+    };
+    let refused = Db::open(&strict, house.clock.clone(), id).await;
+    assert!(
+        matches!(&refused, Err(DbError::Refused(why)) if why.contains("has schema 1")),
+        "{refused:?}"
+    );
+    let db = house.open().await;
+    assert_eq!(db.deliveries(file.id).await.unwrap(), before);
+    db.close().await;
 }
 
 // ---- lists ------------------------------------------------------------------------------

@@ -126,10 +126,7 @@ async fn committed(app: &App, ticket: &Ticket) -> Option<File> {
         },
         ticket: *t,
     };
-    let done = app.db.write(commit.footprint(), move |books, now| {
-        ledger::commit(books, now, &commit)
-    });
-    match done.await.unwrap().unwrap() {
+    match app.db.commit(commit).await.unwrap().unwrap() {
         Committed::Done(_, file) => Some(*file),
         Committed::Lost(_) | Committed::NoRoom(_) => None,
     }
@@ -576,7 +573,7 @@ async fn deliveries(app: &App, file: &File) {
     let taken = app
         .db
         .write(due, move |books, now| ledger::take(books, now, &room));
-    for event in taken.await.unwrap() {
+    for event in taken.await.unwrap().events {
         let row = Footprint {
             events: vec![event.id],
             ..Footprint::default()

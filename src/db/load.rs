@@ -11,7 +11,8 @@ use super::sql::{Conn, Row, Statement, sql};
 use super::time::Time;
 use super::{DbError, outbox, rows};
 use crate::domain::books::{
-    Account, Books, DueEvents, Footprint, GivingWay, IdempotencyKey, Remembered, Scope, Usage,
+    Account, Books, DueEvents, Footprint, GivingWay, IdempotencyKey, LoadedTo, Remembered, Scope,
+    Usage,
 };
 use crate::domain::name::{Id, Owner, Ref, Tenant};
 use crate::domain::time::{Seconds, Timestamp};
@@ -27,7 +28,8 @@ struct Wanted<'f> {
     files: BTreeSet<Id>,
     cooling: BTreeSet<&'f (Tenant, Owner)>,
     giving_way: BTreeMap<&'f Scope, GivingWay>,
-    retiring: BTreeSet<&'f Scope>,
+    /// With how many of the oldest files, all decisions of the batch taken together.
+    retiring: BTreeMap<&'f Scope, u32>,
     remembered: BTreeSet<&'f IdempotencyKey>,
     events: BTreeSet<Id>,
     due_events: Vec<&'f DueEvents>,
@@ -42,7 +44,10 @@ impl<'f> Wanted<'f> {
             all.tickets.extend(&footprint.tickets);
             all.files.extend(&footprint.files);
             all.cooling.extend(&footprint.cooling);
-            all.retiring.extend(&footprint.oldest_files);
+            for more in &footprint.oldest_files {
+                let at_most = all.retiring.entry(&more.scope).or_default();
+                *at_most = at_most.saturating_add(more.at_most);
+            }
             all.remembered.extend(&footprint.idempotency);
             all.events.extend(&footprint.events);
             all.due_events.extend(&footprint.due_events);
@@ -89,8 +94,8 @@ pub(super) async fn fill(
     for all in wanted.giving_way.values() {
         load_giving_way(conn, books, all).await?;
     }
-    for scope in &wanted.retiring {
-        load_retiring(conn, books, scope, now).await?;
+    for (scope, at_most) in &wanted.retiring {
+        load_retiring(conn, books, scope, *at_most, now).await?;
     }
     for key in &wanted.remembered {
         load_remembered(conn, books, key, now).await?;
@@ -239,34 +244,47 @@ async fn load_giving_way(
     Ok(())
 }
 
-/// The live files of a scope, oldest first.
+/// At most $4 live files of a scope, oldest first.
 pub(super) fn retiring_sql(every_ref: bool) -> String {
     format!(
         "SELECT {} FROM files WHERE ended_at IS NULL AND tenant = $1 AND slot = $2 AND owner = $3{} \
-         ORDER BY committed_at, id LIMIT 10000",
+         ORDER BY committed_at, id LIMIT $4",
         rows::FILE,
-        if every_ref { "" } else { " AND ref IS $4" },
+        if every_ref { "" } else { " AND ref IS $5" },
     )
 }
 
-/// The live files of a scope, and the accounts of the refs they are counted in.
+/// How far a scope is loaded once its oldest files, at most `at_most` of them, are.
+fn loaded_to(found: usize, at_most: u32, last: Option<(Timestamp, Id)>) -> LoadedTo {
+    match last {
+        Some((moment, id)) if found >= at_most as usize => LoadedTo::File(moment, id),
+        _ => LoadedTo::End,
+    }
+}
+
+/// The oldest live files of a scope, and the accounts of the refs they are counted in.
 async fn load_retiring(
     conn: &mut Conn,
     books: &mut Books,
     scope: &Scope,
+    at_most: u32,
     now: Timestamp,
 ) -> Result<(), DbError> {
     let mut statement = sql(retiring_sql(scope.reference.is_none()))
         .bind(scope.tenant.as_str())
         .bind(scope.slot.as_str())
-        .bind(scope.owner.as_str());
+        .bind(scope.owner.as_str())
+        .bind(at_most);
     if let Some(reference) = &scope.reference {
         statement = statement.bind(reference.as_ref().map(Ref::as_str));
     }
     let found = conn.all(statement).await?;
+    let count = found.len();
     let mut accounts = BTreeSet::new();
+    let mut last = None;
     for row in found {
         let file = rows::file(&row)?;
+        last = Some((file.committed_at, file.id));
         let account = Account::reference(
             &file.tenant,
             &file.slot,
@@ -280,6 +298,7 @@ async fn load_retiring(
             books.load_file(file);
         }
     }
+    books.load_oldest_files(scope.clone(), loaded_to(count, at_most, last));
     let accounts = accounts.iter().collect();
     load_holdings(conn, books, &accounts, &BTreeSet::new(), now).await
 }

@@ -41,6 +41,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use crate::domain::books::{Books, Footprint};
+use crate::domain::ledger::{self, Commit, Committed};
 use crate::domain::problem::{Code, Problem};
 use crate::domain::time::Timestamp;
 
@@ -147,6 +148,22 @@ impl Db {
             self.told.notify_one();
         }
         Ok(decided)
+    }
+
+    /// Commits a file, reading more and more of the files that may have to give way until they
+    /// are enough; `None` when they never are.
+    pub async fn commit(&self, job: Commit) -> Result<Option<Committed>, DbError> {
+        let job = Arc::new(job);
+        for oldest in ledger::OLDEST_FILES {
+            let once = Arc::clone(&job);
+            let written = self.write(job.footprint(oldest), move |books, now| {
+                ledger::commit(books, now, &once)
+            });
+            if let Ok(committed) = written.await? {
+                return Ok(Some(committed));
+            }
+        }
+        Ok(None)
     }
 
     /// Returns when this process has written an event since the last call. One caller at a

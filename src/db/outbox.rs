@@ -132,8 +132,8 @@ async fn update(conn: &mut Conn, event: &Outgoing, before: &Delivery) -> Result<
     let after = &event.delivery;
     let update = sql(
         "UPDATE events SET state = $1, tries = $2, next_try_at = $3, lease_until = $4, \
-           settled_at = $5, last_status = $6, last_error = $7 \
-         WHERE id = $8 AND state = $9 AND tries = $10 AND lease_until IS NOT DISTINCT FROM $11",
+           settled_at = $5, last_status = $6, last_error = $7, taken = $8 \
+         WHERE id = $9 AND state = $10 AND tries = $11 AND lease_until IS NOT DISTINCT FROM $12",
     )
     .bind(after.state.as_str())
     .bind(after.tries)
@@ -142,6 +142,7 @@ async fn update(conn: &mut Conn, event: &Outgoing, before: &Delivery) -> Result<
     .bind(millis(after.settled_at))
     .bind(after.last_status.map(i64::from))
     .bind(after.last_error.as_deref())
+    .bind(after.taken)
     .bind(event.id)
     .bind(before.state.as_str())
     .bind(before.tries)

@@ -12,8 +12,12 @@ use crate::domain::time::Timestamp;
 
 async fn database() -> SqliteConnection {
     let mut connection = SqliteConnection::connect("sqlite::memory:").await.unwrap();
-    let schema = include_str!("../../migrations/sqlite/0001_the_house.sql");
-    connection.execute(schema).await.unwrap();
+    for schema in [
+        include_str!("../../migrations/sqlite/0001_the_house.sql"),
+        include_str!("../../migrations/sqlite/0002_takings.sql"),
+    ] {
+        connection.execute(schema).await.unwrap();
+    }
     connection
 }
 

@@ -26,7 +26,7 @@ pub(super) const FILE: &str = "id, tenant, slot, owner, ref, key, name, size, me
 
 /// The columns of an event, in the order of [`event`].
 pub(super) const EVENT: &str = "id, subject, seq, tenant, kind, body, \
-    created_at, state, tries, next_try_at, lease_until, settled_at, last_status, last_error";
+    created_at, state, tries, next_try_at, lease_until, settled_at, last_status, last_error, taken";
 
 fn wrong(table: &str, column: &str, why: &dyn std::fmt::Display) -> DbError {
     DbError::Inconsistent(format!("{table}.{column} {why}"))
@@ -178,6 +178,7 @@ pub(super) fn event(row: &Row) -> Result<Outgoing, DbError> {
             settled_at: maybe(row, "settled_at")?,
             last_status: optional(row, t, "last_status")?,
             last_error: row.get("last_error")?,
+            taken: unsigned(row, t, "taken")?,
         },
     })
 }

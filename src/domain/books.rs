@@ -144,7 +144,7 @@ pub struct Footprint {
     /// Open tickets that may have to give way.
     pub giving_way: Option<GivingWay>,
     /// Live files that may have to give way.
-    pub oldest_files: Option<Scope>,
+    pub oldest_files: Vec<OldestFiles>,
     /// An idempotent mint's memory.
     pub idempotency: Option<IdempotencyKey>,
     /// Events by id.
@@ -175,6 +175,24 @@ pub struct GivingWay {
     pub keep: u32,
     /// How many tickets may be new.
     pub incoming: usize,
+}
+
+/// The live files of a scope that a commit may retire: so many of the oldest.
+#[derive(Clone, Debug)]
+pub struct OldestFiles {
+    /// Where.
+    pub scope: Scope,
+    /// How many are read at most.
+    pub at_most: u32,
+}
+
+/// How far the live files of a scope are loaded, in the order of their (`committed_at`, id).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LoadedTo {
+    /// To this one, which is loaded too; there may be more.
+    File(Timestamp, Id),
+    /// All of them.
+    End,
 }
 
 /// Rows that have served their time.
@@ -223,6 +241,7 @@ pub struct Books {
     new_tickets: Vec<Id>,
     changed_tickets: BTreeMap<Id, Before>,
     files: BTreeMap<Id, File>,
+    loaded_to: BTreeMap<Scope, LoadedTo>,
     new_files: Vec<Id>,
     changed_files: BTreeSet<Id>,
     cooling: HashMap<(Tenant, Owner), i64>,
@@ -266,6 +285,7 @@ impl Books {
             new_tickets: Vec::new(),
             changed_tickets: BTreeMap::new(),
             files: BTreeMap::new(),
+            loaded_to: BTreeMap::new(),
             new_files: Vec::new(),
             changed_files: BTreeSet::new(),
             cooling: HashMap::new(),
@@ -294,6 +314,11 @@ impl Books {
     /// A file's row.
     pub fn load_file(&mut self, file: File) {
         self.files.insert(file.id, file);
+    }
+
+    /// How far the oldest files of a scope are loaded.
+    pub fn load_oldest_files(&mut self, scope: Scope, to: LoadedTo) {
+        self.loaded_to.insert(scope, to);
     }
 
     /// How many closed tickets of an owner still count.
@@ -359,17 +384,29 @@ impl Books {
         open.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// The live files of a scope by (`committed_at`, id), oldest first.
-    pub fn oldest_files(&self, scope: &Scope) -> Vec<Id> {
+    /// The live files of a scope by (`committed_at`, id), oldest first and without a gap, as far
+    /// as they are loaded; and whether that is all of them.
+    pub fn oldest_files(&self, scope: &Scope) -> (Vec<Id>, bool) {
+        // Who has those of every ref has those of each.
+        let every_ref = Scope {
+            reference: None,
+            ..scope.clone()
+        };
+        let loaded = [scope, &every_ref].map(|one| self.loaded_to.get(one).copied());
+        let Some(to) = loaded.into_iter().flatten().max() else {
+            return (Vec::new(), false);
+        };
         let mut files: Vec<_> = self
             .files
             .values()
             .filter(|f| f.is_live())
             .filter(|f| scope.holds(&f.tenant, &f.slot, &f.owner, f.reference.as_ref()))
             .map(|f| (f.committed_at, f.id))
+            .filter(|(moment, id)| LoadedTo::File(*moment, *id) <= to)
             .collect();
         files.sort_unstable();
-        files.into_iter().map(|(_, id)| id).collect()
+        let ids = files.into_iter().map(|(_, id)| id).collect();
+        (ids, to == LoadedTo::End)
     }
 
     // ---- what the ledger changes ------------------------------------------------

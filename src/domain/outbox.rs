@@ -23,6 +23,14 @@ const PAUSES: [u32; 9] = [
     24 * 3600,
 ];
 
+/// How often an event is taken without a word of what came of it. Its sender dies each time, or
+/// the database fails to hear: an hour of that, one lease after another, is no accident of
+/// somebody else's.
+pub const MOST_TAKEN: u32 = 100;
+/// From so many on, no two of them are taken together: what ends a sender must not take those
+/// with it that were only beside it.
+pub const SUSPECT: u32 = MOST_TAKEN / 2;
+
 /// The longest a receiver may ask us to wait (`Retry-After`).
 pub const LONGEST_PAUSE: Seconds = Seconds(24 * 3600);
 
@@ -65,6 +73,8 @@ pub struct Delivery {
     pub last_status: Option<u16>,
     /// Why the last try failed, in our words: nothing a receiver said.
     pub last_error: Option<String>,
+    /// How often it was taken since a try was last settled.
+    pub taken: u32,
 }
 
 /// Where an event stands.
@@ -352,6 +362,7 @@ mod tests {
             settled_at: None,
             last_status: None,
             last_error: None,
+            taken: 1,
         };
         for (millis, is_held) in [
             (0, false),

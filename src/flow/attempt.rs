@@ -596,14 +596,8 @@ async fn commit(app: &App, ticket: &Ticket, file: File) -> Result<Box<Ticket>, S
         file,
     };
     let (key, size) = (job.file.key.clone(), job.file.size);
-    let committed = app
-        .db
-        .write(job.footprint(), move |books, now| {
-            ledger::commit(books, now, &job)
-        })
-        .await?
-        .map_err(|_| Stop::Database(super::moved()))?;
-    match committed {
+    let committed = app.db.commit(job).await?;
+    match committed.ok_or_else(|| Stop::Database(super::moved()))? {
         Committed::Done(ticket, _) => {
             judged("accepted");
             metrics().committed(ticket.slot.as_str(), size);

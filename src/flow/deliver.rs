@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::App;
 use crate::domain::books::{DueEvents, Footprint};
-use crate::domain::ledger::{self, Replayed, Room};
+use crate::domain::ledger::{self, Replayed, Room, Taken};
 use crate::domain::name::{Id, Tenant};
 use crate::domain::outbox::{Answer, Next, Outgoing, complaint};
 use crate::domain::problem::Problem;
@@ -74,9 +74,14 @@ pub async fn deliver(app: &Arc<App>) -> Result<usize, Problem> {
             break None;
         }
         match take(app, &under_way).await {
-            Ok(events) => {
+            Ok(Taken { events, given_up }) => {
                 for event in events {
                     under_way.begin(app, receiver, event);
+                }
+                if !given_up.is_empty() {
+                    given_up.iter().for_each(tell_of);
+                    // What waited behind them is due.
+                    continue;
                 }
             }
             Err(problem) => break Some(problem),
@@ -134,7 +139,15 @@ fn note(under_way: &mut UnderWay, ended: Option<Result<Tenant, tokio::task::Join
     1
 }
 
-async fn take(app: &App, under_way: &UnderWay) -> Result<Vec<Outgoing>, Problem> {
+/// Says that an event was given up without an answer.
+fn tell_of(event: &Outgoing) {
+    metrics().delivered("dead");
+    let (id, kind, taken) = (event.id, event.kind.as_str(), event.delivery.taken);
+    let why = event.delivery.last_error.as_deref();
+    tracing::error!(event = %id, kind, taken, why, "given up; `putgate webhook replay` sends it again");
+}
+
+async fn take(app: &App, under_way: &UnderWay) -> Result<Taken, Problem> {
     let room = Room {
         all: AT_ONCE.saturating_sub(under_way.tries.len()),
         per_tenant: OF_ONE_TENANT,
@@ -143,7 +156,7 @@ async fn take(app: &App, under_way: &UnderWay) -> Result<Vec<Outgoing>, Problem>
     let but = under_way.crowding();
     // A look costs no transaction; most find nothing.
     if room.all == 0 || !app.db.has_due_event(app.db.now(), but.as_ref()).await? {
-        return Ok(Vec::new());
+        return Ok(Taken::default());
     }
     let due_events = Some(DueEvents {
         limit: u32::try_from(room.all).unwrap_or(u32::MAX),

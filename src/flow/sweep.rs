@@ -2,6 +2,9 @@
 //! of the database's time and the store's answers, does a bounded amount of work, and
 //! says what it did.
 
+mod places;
+mod tally;
+
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +13,8 @@ use tokio::task::{self, JoinError, JoinSet};
 use tokio::time::timeout;
 use tracing::Instrument;
 
+use self::tally::Tally;
+pub use self::tally::store_answers;
 use super::attempt::{Outcome, attempt};
 use super::{App, READS};
 use crate::db::{DbError, Held};
@@ -26,9 +31,6 @@ use crate::traces::{self, step};
 
 /// How many rows or objects one pass looks at.
 const BATCH: u32 = 100;
-/// How many tickets the worker looks at at once.
-const AT_ONCE: usize = 8;
-
 /// How long a ticket that cannot be read is left alone.
 const UNREADABLE: Seconds = Seconds(600);
 
@@ -49,38 +51,6 @@ pub struct Swept {
     pub unknown: Vec<(Bucket, String)>,
 }
 
-/// How many in a row may meet trouble before the pass ends: in an outage nothing is won by
-/// asking for every ticket.
-const TROUBLE_ENOUGH: usize = 3;
-
-/// How many went well in a pass, and the trouble it is in.
-#[derive(Debug, Default)]
-struct Tally {
-    done: usize,
-    in_a_row: usize,
-    last: Option<Problem>,
-}
-
-impl Tally {
-    fn well(&mut self, done: bool) {
-        self.done += usize::from(done);
-        (self.in_a_row, self.last) = (0, None);
-    }
-
-    fn ill(&mut self, problem: Problem) {
-        self.in_a_row += 1;
-        self.last = Some(problem);
-    }
-
-    fn is_enough(&self) -> bool {
-        self.in_a_row >= TROUBLE_ENOUGH
-    }
-
-    fn answer(self) -> Result<usize, Problem> {
-        self.last.map_or(Ok(self.done), Err)
-    }
-}
-
 /// What a look came to.
 enum Look {
     Closed,
@@ -95,13 +65,14 @@ pub async fn look_at_due_tickets(app: &Arc<App>) -> Result<usize, Problem> {
 }
 
 /// The looks of a worker: a closed tab must not lose a file, and an absent one must not hold
-/// its room. One that promotes hundreds of gigabytes takes a quarter of an hour: it has one of
-/// the places from pass to pass, and the others go on.
+/// its room. One that promotes hundreds of gigabytes takes a quarter of an hour: it goes on from
+/// pass to pass, has one of the places for two minutes, and the others go on too.
 #[derive(Debug, Default)]
 pub struct Looks {
     due: VecDeque<Id>,
     under_way: JoinSet<Look>,
-    ids: HashMap<task::Id, Id>,
+    /// The ticket of each, and when it began.
+    begun: HashMap<task::Id, (Id, Timestamp)>,
 }
 
 impl Looks {
@@ -113,24 +84,24 @@ impl Looks {
         while let Some(ended) = self.under_way.try_join_next_with_id() {
             self.end(ended, &mut tally);
         }
-        let has_room = self.due.is_empty() && self.ids.len() < AT_ONCE;
-        if has_room && tally.last.is_none() {
+        let has_room = self.due.is_empty() && self.has_place(app);
+        if has_room && !tally.is_ill() {
             let due = app.db.due_tickets(app.db.now(), BATCH).await?;
-            let is_new = |id: &Id| self.ids.values().all(|busy| busy != id);
+            let is_new = |id: &Id| self.begun.values().all(|(busy, _)| busy != id);
             self.due.extend(due.into_iter().filter(is_new));
         }
         loop {
             if tally.is_enough() {
                 self.due.clear();
             }
-            while self.ids.len() < AT_ONCE
+            while self.has_place(app)
                 && let Some(id) = self.due.pop_front()
             {
                 self.begin(app, id);
             }
             match timeout(patience, self.under_way.join_next_with_id()).await {
                 Ok(Some(ended)) => self.end(ended, &mut tally),
-                Ok(None) | Err(_) => return tally.answer(),
+                Ok(None) | Err(_) => return tally.answer(app).await,
             }
         }
     }
@@ -140,10 +111,15 @@ impl Looks {
         while self.under_way.join_next().await.is_some() {}
     }
 
+    fn has_place(&self, app: &App) -> bool {
+        places::is_free(self.begun.values().map(|(_, at)| *at), app.db.now())
+    }
+
     fn begin(&mut self, app: &Arc<App>, id: Id) {
+        let now = app.db.now();
         let app = Arc::clone(app);
         let begun = self.under_way.spawn(async move { look_at(&app, id).await });
-        self.ids.insert(begun.id(), id);
+        self.begun.insert(begun.id(), (id, now));
     }
 
     fn end(&mut self, ended: Result<(task::Id, Look), JoinError>, tally: &mut Tally) {
@@ -151,7 +127,7 @@ impl Looks {
             tracing::error!(%error, "a look broke off");
             (error.id(), Look::Open)
         });
-        self.ids.remove(&task);
+        self.begun.remove(&task);
         match look {
             Look::Closed => tally.well(true),
             Look::Open => tally.well(false),
@@ -381,7 +357,7 @@ pub async fn clean_closed_tickets(app: &Arc<App>) -> Result<usize, Problem> {
             }
         }
     }
-    tally.answer()
+    tally.answer(app).await
 }
 
 /// Ends files that nobody claimed in time. A row that must not be so keeps no other.
@@ -442,9 +418,11 @@ async fn delete(app: &App, bucket: Bucket, key: &str) -> Result<bool, StoreError
 }
 
 /// Deletes the bytes of tombstones, then the tombstones. One that the store fails on does not
-/// stand before the others; several in a row end the pass.
+/// stand before the others; several in a row end the pass. When the store is well otherwise, they
+/// are left alone for a while, as those that it refuses to delete.
 pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
     let mut tally = Tally::default();
+    let mut failed = Vec::new();
     for file in app.db.tombstones(app.db.now(), BATCH).await? {
         if tally.is_enough() {
             break;
@@ -453,26 +431,37 @@ pub async fn purge_tombstones(app: &App) -> Result<usize, Problem> {
         let gone = match delete(app, Bucket::Files, &file.key).await {
             Ok(gone) => gone,
             Err(error) => {
+                tracing::warn!(file = %id, %error, "the bytes of a tombstone were not deleted");
                 tally.ill(error.into());
+                failed.push(file);
                 continue;
             }
         };
-        let written = app
-            .db
-            .write(file.footprint(), move |books, now| {
-                if gone {
-                    books.forget(Forget::File(id));
-                } else {
-                    ledger::purge_later(books, now, id);
-                }
-            })
-            .await;
+        let written = if gone {
+            let forget = move |books: &mut Books, _| books.forget(Forget::File(id));
+            app.db.write(file.footprint(), forget).await
+        } else {
+            purge_later(app, &file).await
+        };
         tally.well(gone && written.is_ok());
         if let Err(error) = written {
             of_one_row(id, error)?;
         }
     }
-    tally.answer()
+    if !failed.is_empty() && store_answers(app).await.is_ok() {
+        for file in &failed {
+            if let Err(error) = purge_later(app, file).await {
+                of_one_row(file.id, error)?;
+            }
+        }
+    }
+    tally.answer(app).await
+}
+
+async fn purge_later(app: &App, file: &File) -> Result<(), DbError> {
+    let id = file.id;
+    let later = move |books: &mut Books, now| ledger::purge_later(books, now, id);
+    app.db.write(file.footprint(), later).await
 }
 
 /// Where the look for empty accounts stands.
@@ -634,7 +623,7 @@ async fn one_page(
                     if tally.is_enough() {
                         return Ok(Step {
                             next: Some(object.key),
-                            trouble: tally.last,
+                            trouble: tally.answer(app).await.err(),
                         });
                     }
                 }

@@ -8,7 +8,7 @@ use putgate::devstore::{Fault, Op};
 use putgate::domain::problem::Code;
 use putgate::domain::secret::Secret;
 use putgate::domain::ticket::State;
-use putgate::flow::sweep::{Swept, forget_old_rows, walk};
+use putgate::flow::sweep::{Looks, Swept, forget_old_rows, walk};
 use putgate::store::Bucket;
 use putgate::webhook;
 use putgate::worker;
@@ -280,6 +280,56 @@ async fn a_promotion_that_takes_long_keeps_no_other_ticket_waiting() {
     .await;
     broker.app.stop();
     work.await.unwrap();
+}
+
+/// As many promotions without an end as there are places, and tabs that were closed meanwhile.
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_promotions_that_never_end_keep_no_other_ticket_waiting() {
+    let broker = TestBroker::with_slots(WIDE).await;
+    let gate = Arc::new(tokio::sync::Semaphore::new(0));
+    for n in 1..=8 {
+        let gate = Arc::clone(&gate);
+        let hold = move || async move { drop(gate.acquire().await) };
+        broker.store.faults().before(Op::CopyObject, n, hold);
+    }
+    let long = full_tickets(&broker, 8).await;
+    broker.advance(61);
+    let mut looks = Looks::default();
+    let mut pass = async || {
+        looks
+            .pass(&broker.app, Duration::from_millis(50))
+            .await
+            .unwrap()
+    };
+    until("eight promotions", async || {
+        pass().await;
+        broker.store.faults().count(Op::CopyObject) == 8
+    })
+    .await;
+    let others = full_tickets(&broker, 12).await;
+    // Those have their places for two minutes.
+    broker.advance(61);
+    assert_eq!(pass().await, 0);
+    broker.advance(60);
+    until("the others are judged", async || {
+        pass().await;
+        for ticket in &others {
+            if state(&broker, ticket).await != State::Committed {
+                return false;
+            }
+        }
+        true
+    })
+    .await;
+    for ticket in &long {
+        assert_eq!(state(&broker, ticket).await, State::Open);
+    }
+    gate.add_permits(8);
+    looks.finish().await;
+    for ticket in &long {
+        assert_eq!(state(&broker, ticket).await, State::Committed);
+    }
+    broker.assert_lawful().await;
 }
 
 /// As a row is after the database's clock was set back by an hour.

@@ -85,7 +85,7 @@ async fn take(broker: &TestBroker) -> Vec<Outgoing> {
         .app
         .db
         .write(footprint, move |books, now| ledger::take(books, now, &room));
-    taken.await.unwrap()
+    taken.await.unwrap().events
 }
 
 /// The outbox, oldest first.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use putgate::clock::Clock;
 use putgate::domain::books::Footprint;
 use putgate::domain::ledger::{self, Replayed};
-use putgate::domain::outbox::{Answer, DeliveryState, LEASE, pause};
+use putgate::domain::outbox::{Answer, DeliveryState, LEASE, MOST_TAKEN, SUSPECT, pause};
 use putgate::domain::time::Seconds;
 use putgate::flow::{App, Slots, deliver};
 use time::format_description::well_known::Rfc2822;
@@ -133,6 +133,74 @@ async fn senders_that_die_do_not_use_up_the_tries() {
         ledger::settle(books, now, &first, &answer)
     });
     assert_eq!(late.await.unwrap(), None);
+}
+
+/// What ends its sender each time ends some day, and does not keep those behind it.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_event_that_nobody_lives_to_settle_is_given_up_after_a_hundred_takings() {
+    let hook = Hook::content().await;
+    let broker = broker_with(&hook).await;
+    let ticket = upload(&broker, "7", 1).await;
+    crate::claim(&broker, &ticket["file"], "7").await;
+    for taking in 1..=MOST_TAKEN {
+        let taken = take(&broker).await;
+        let counted: Vec<_> = taken.iter().map(|event| event.delivery.taken).collect();
+        assert_eq!(counted, [taking]);
+        assert_eq!((taken[0].seq, taken[0].delivery.tries), (1, 1));
+        broker.advance(LEASE.0);
+    }
+    assert_eq!(send(&broker).await, 1, "the one behind it");
+    let events = outbox(&broker).await;
+    let states: Vec<_> = events.iter().map(|event| event.delivery.state).collect();
+    assert_eq!(states, [DeliveryState::Dead, DeliveryState::Delivered]);
+    let dead = &events[0].delivery;
+    let why = "its sender ended 100 times before it could say what came of it";
+    assert_eq!(dead.last_error.as_deref(), Some(why));
+    assert_eq!(hook.seen()[0].id(), events[1].id.to_string());
+    // A person may send it again, with all its tries and takings before it.
+    let replayed = deliver::replay(&broker.app.db, events[0].id).await;
+    assert_eq!(replayed.unwrap(), Replayed::Due);
+    assert_eq!(take(&broker).await[0].delivery.taken, 1);
+    broker.advance(LEASE.0);
+    assert_eq!(send(&broker).await, 1);
+    assert_eq!(crate::states(&broker).await, [DeliveryState::Delivered; 2]);
+}
+
+/// One of two ends its senders, and the other is only beside it.
+#[tokio::test(flavor = "multi_thread")]
+async fn events_that_were_taken_often_are_taken_one_by_one() {
+    let hook = Hook::content().await;
+    let broker = broker_with(&hook).await;
+    for (owner, seed) in [("7", 1), ("8", 2)] {
+        upload(&broker, owner, seed).await;
+    }
+    for _ in 0..SUSPECT {
+        assert_eq!(take(&broker).await.len(), 2);
+        broker.advance(LEASE.0);
+    }
+    let one = take(&broker).await;
+    let other = take(&broker).await;
+    assert_eq!((one.len(), other.len()), (1, 1));
+    assert_ne!(one[0].id, other[0].id);
+}
+
+/// Ninety-nine deaths and a word of the receiver's, again and again.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_try_that_is_settled_begins_the_count_of_takings_anew() {
+    let hook = Hook::start(|_| Reply::Status(500)).await;
+    let broker = broker_with(&hook).await;
+    upload(&broker, "7", 1).await;
+    for tries in 1..=3 {
+        for _ in 1..MOST_TAKEN {
+            assert_eq!(take(&broker).await.len(), 1);
+            broker.advance(LEASE.0);
+        }
+        assert_eq!(send(&broker).await, 1);
+        let event = outbox(&broker).await.remove(0);
+        let delivery = event.delivery;
+        assert_eq!((delivery.tries, delivery.taken), (tries, 0));
+        broker.advance(pause(tries, event.id).unwrap().0);
+    }
 }
 
 async fn take_again(broker: &crate::TestBroker, at: i64) {

@@ -12,18 +12,18 @@
 //! READ COMMITTED: each statement sees what was committed when it began, and a locked row
 //! is read as it is once the lock is there.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use sqlx::postgres::{PgArguments, PgRow};
 use sqlx::query::Query;
 use sqlx::{AssertSqlSafe, PgConnection, Postgres, Row as _};
 
-use super::{REMEMBER, Wanted, remembered};
+use super::{REMEMBER, Wanted, loaded_to, remembered};
 use crate::db::sql::Row;
 use crate::db::time::Time;
 use crate::db::{DbError, postgres, rows};
-use crate::domain::books::{Account, Books, Scope};
+use crate::domain::books::{Account, Books, LoadedTo, Scope};
 use crate::domain::name::{Id, Owner, Ref, SlotName, Tenant};
 use crate::domain::time::Timestamp;
 
@@ -36,10 +36,10 @@ pub(super) async fn fill(
     let mut accounts: BTreeSet<Account> = wanted.accounts.iter().copied().cloned().collect();
     // Files of any ref may have to go: their accounts are locked in order with all others,
     // so they are looked for before, and once more after.
-    let scopes = || wanted.retiring.iter().copied();
-    let every_ref = scopes().filter(|scope| scope.reference.is_none());
-    let before = live_files(connection, every_ref).await?;
-    accounts.extend(before.into_iter().map(|(_, account)| account));
+    let mut every_ref = wanted.retiring.clone();
+    every_ref.retain(|scope, _| scope.reference.is_none());
+    let before = live_files(connection, &every_ref).await?;
+    accounts.extend(before.into_iter().map(|file| file.account));
     lock_accounts(connection, &accounts).await?;
 
     let mut tickets = wanted.tickets.clone();
@@ -47,19 +47,29 @@ pub(super) async fn fill(
     for row in lock_rows(connection, "tickets", rows::TICKET, &tickets).await? {
         books.load_ticket(rows::ticket(&row)?);
     }
-    let retiring = live_files(connection, scopes()).await?;
-    let retiring: BTreeSet<Id> = retiring.into_iter().map(|(id, _)| id).collect();
     let mut files = wanted.files.clone();
-    files.extend(&retiring);
+    let retiring = live_files(connection, &wanted.retiring).await?;
+    for (place, (scope, at_most)) in wanted.retiring.iter().enumerate() {
+        let of_scope = || retiring.iter().filter(|file| file.place == place);
+        // What another replica has claimed or retired between the two looks may have brought up
+        // a file of an account that is not locked: from there on it is as if it was not read.
+        let is_locked = |file: &&Live| accounts.contains(&file.account);
+        let known: Vec<&Live> = of_scope().take_while(is_locked).collect();
+        let last = known.last().map(|file| (file.committed_at, file.id));
+        let found = of_scope().count();
+        books.load_oldest_files(
+            (*scope).clone(),
+            if known.len() < found {
+                let (moment, id) = last.unwrap_or_default();
+                LoadedTo::File(moment, id)
+            } else {
+                loaded_to(found, *at_most, last)
+            },
+        );
+        files.extend(known.iter().map(|file| file.id));
+    }
     for row in lock_rows(connection, "files", rows::FILE, &files).await? {
-        let file = rows::file(&row)?;
-        let r = file.reference.as_ref();
-        let account = Account::reference(&file.tenant, &file.slot, &file.owner, r);
-        if retiring.contains(&file.id) && !accounts.contains(&account) {
-            let why = format!("file {} was claimed by another replica just now", file.id);
-            return Err(DbError::Unavailable(why));
-        }
-        books.load_file(file);
+        books.load_file(rows::file(&row)?);
     }
     for row in lock_rows(connection, "events", rows::EVENT, &wanted.events).await? {
         books.outbox_mut().load(rows::event(&row)?);
@@ -193,40 +203,56 @@ impl<'s> Scopes<'s> {
     }
 }
 
-/// The live files of scopes, oldest first; a scope with $5 has every ref.
-pub(in crate::db) const LIVE_FILES: &str = "SELECT s.tenant, s.slot, s.owner, f.id, f.ref \
-     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[]) \
-       AS s (tenant, slot, owner, ref, every_ref) \
+/// The live files of scopes, $6 of each, oldest first; a scope with $5 has every ref.
+pub(in crate::db) const LIVE_FILES: &str = "SELECT s.tenant, s.slot, s.owner, f.id, f.ref, \
+       f.committed_at, s.place \
+     FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::bool[], $6::bigint[]) \
+       WITH ORDINALITY AS s (tenant, slot, owner, ref, every_ref, at_most, place) \
      CROSS JOIN LATERAL (\
-       (SELECT id, ref FROM files WHERE ended_at IS NULL AND tenant = s.tenant AND slot = s.slot \
-           AND owner = s.owner AND ref = s.ref ORDER BY committed_at, id LIMIT 10000) \
+       (SELECT id, ref, committed_at FROM files WHERE ended_at IS NULL AND tenant = s.tenant \
+           AND slot = s.slot AND owner = s.owner AND ref = s.ref \
+           ORDER BY committed_at, id LIMIT s.at_most) \
        UNION ALL \
-       (SELECT id, ref FROM files WHERE ended_at IS NULL AND tenant = s.tenant AND slot = s.slot \
-           AND owner = s.owner AND ref IS NULL AND s.ref IS NULL AND NOT s.every_ref \
-           ORDER BY committed_at, id LIMIT 10000) \
+       (SELECT id, ref, committed_at FROM files WHERE ended_at IS NULL AND tenant = s.tenant \
+           AND slot = s.slot AND owner = s.owner AND ref IS NULL AND s.ref IS NULL \
+           AND NOT s.every_ref ORDER BY committed_at, id LIMIT s.at_most) \
        UNION ALL \
-       (SELECT id, ref FROM files WHERE ended_at IS NULL AND tenant = s.tenant AND slot = s.slot \
-           AND owner = s.owner AND s.every_ref ORDER BY committed_at, id LIMIT 10000)) AS f";
+       (SELECT id, ref, committed_at FROM files WHERE ended_at IS NULL AND tenant = s.tenant \
+           AND slot = s.slot AND owner = s.owner AND s.every_ref \
+           ORDER BY committed_at, id LIMIT s.at_most)) AS f";
 
-/// Each with the account that counts it.
+/// A live file that may have to give way.
+struct Live {
+    id: Id,
+    /// What counts it.
+    account: Account,
+    committed_at: Timestamp,
+    /// Which of the scopes it was found in.
+    place: usize,
+}
+
+/// Those of each scope, at most so many, oldest first.
 async fn live_files(
     connection: &mut PgConnection,
-    scopes: impl Iterator<Item = &Scope>,
-) -> Result<Vec<(Id, Account)>, DbError> {
-    let scopes: Vec<&Scope> = scopes.collect();
+    scopes: &BTreeMap<&Scope, u32>,
+) -> Result<Vec<Live>, DbError> {
     if scopes.is_empty() {
         return Ok(Vec::new());
     }
-    let every_ref: Vec<bool> = scopes.iter().map(|s| s.reference.is_none()).collect();
-    let found = Scopes::of(scopes.into_iter())
+    let every_ref: Vec<bool> = scopes.keys().map(|s| s.reference.is_none()).collect();
+    let at_most: Vec<i64> = scopes.values().map(|n| i64::from(*n)).collect();
+    let found = Scopes::of(scopes.keys().copied())
         .bind_to(arrays(LIVE_FILES))
         .bind(every_ref)
+        .bind(at_most)
         .fetch_all(connection)
         .await?;
-    found.iter().map(account_of_file).collect()
+    let mut files: Vec<Live> = found.iter().map(live_file).collect::<Result<_, _>>()?;
+    files.sort_unstable_by_key(|file| (file.place, file.committed_at, file.id));
+    Ok(files)
 }
 
-fn account_of_file(row: &PgRow) -> Result<(Id, Account), DbError> {
+fn live_file(row: &PgRow) -> Result<Live, DbError> {
     let wrong =
         |why: crate::domain::name::NameError| DbError::Inconsistent(format!("files: {why}"));
     let tenant = Tenant::parse(row.try_get::<String, _>(0)?).map_err(wrong)?;
@@ -234,8 +260,12 @@ fn account_of_file(row: &PgRow) -> Result<(Id, Account), DbError> {
     let owner = Owner::parse(row.try_get::<String, _>(2)?).map_err(wrong)?;
     let reference = row.try_get::<Option<String>, _>(4)?;
     let reference = reference.map(Ref::parse).transpose().map_err(wrong)?;
-    let account = Account::reference(&tenant, &slot, &owner, reference.as_ref());
-    Ok((row.try_get(3)?, account))
+    Ok(Live {
+        id: row.try_get(3)?,
+        account: Account::reference(&tenant, &slot, &owner, reference.as_ref()),
+        committed_at: Timestamp::from_millis(row.try_get(5)?),
+        place: usize::try_from(row.try_get::<i64, _>(6)? - 1).unwrap_or(usize::MAX),
+    })
 }
 
 /// What is read in one round trip once all locks are there: the clock; what the accounts of

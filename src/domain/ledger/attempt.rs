@@ -1,8 +1,10 @@
 //! Attempts: the lease on a ticket, its fencing epoch, and the commit at its end.
 
+use std::collections::BTreeSet;
+
 use super::end::end_ticket;
 use super::{accounts, end_file, release_reservation};
-use crate::domain::books::{Books, Footprint, Scope, Stale, Usage, counted};
+use crate::domain::books::{Books, Footprint, OldestFiles, Scope, Stale, Usage, counted};
 use crate::domain::chunks::Measured;
 use crate::domain::event::Event;
 use crate::domain::file::{EndReason, File};
@@ -150,9 +152,14 @@ pub enum Committed {
     NoRoom(Box<Ticket>),
 }
 
+/// How many of the owner's oldest files a commit reads that may have to give way. Most need
+/// one of them; one that needs more is [`Stale`], and tried with the next number.
+pub const OLDEST_FILES: [u32; 6] = [16, 128, 1024, 8192, 65_536, 524_288];
+
 impl Commit {
-    /// The rows this commit may touch.
-    pub fn footprint(&self) -> Footprint {
+    /// The rows this commit may touch, when of the files that may have to give way it reads
+    /// `oldest`, in its ref and in its slot.
+    pub fn footprint(&self, oldest: u32) -> Footprint {
         let t = &self.ticket;
         let replaces = t.policy.on_full == OnFull::Replace;
         // Quotas count all refs of an owner, so any of its files may have to give way.
@@ -163,28 +170,32 @@ impl Commit {
             accounts: accounts(t).to_vec(),
             tickets: vec![t.id],
             files: vec![t.id],
-            oldest_files: replaces.then(|| {
-                let scope = scope(t);
-                if all_refs {
-                    Scope {
-                        reference: None,
-                        ..scope
-                    }
-                } else {
-                    scope
-                }
-            }),
+            oldest_files: [(replaces, own_ref(t)), (replaces && all_refs, own_slot(t))]
+                .into_iter()
+                .filter(|(is_wanted, _)| *is_wanted)
+                .map(|(_, scope)| OldestFiles {
+                    scope,
+                    at_most: oldest,
+                })
+                .collect(),
             ..Footprint::default()
         }
     }
 }
 
-fn scope(t: &Ticket) -> Scope {
+fn own_ref(t: &Ticket) -> Scope {
     Scope {
         tenant: t.tenant.clone(),
         slot: t.slot.clone(),
         owner: t.owner.clone(),
         reference: Some(t.reference.clone()),
+    }
+}
+
+fn own_slot(t: &Ticket) -> Scope {
+    Scope {
+        reference: None,
+        ..own_ref(t)
     }
 }
 
@@ -238,7 +249,8 @@ pub fn commit(books: &mut Books, now: Timestamp, commit: &Commit) -> Result<Comm
 }
 
 /// Retires files, oldest first, until one of `size` bytes more fits the slot's own bounds.
-/// Decides before it retires: a commit that cannot fit leaves every file alone.
+/// Decides before it retires: a commit that cannot fit leaves every file alone, and so does one
+/// that would have to know more of them.
 fn make_room(
     books: &mut Books,
     now: Timestamp,
@@ -252,14 +264,13 @@ fn make_room(
         books.usage(&by_owner)?,
         books.usage(&by_tenant)?,
     );
-    let own_ref = scope(ticket);
-    let own_slot = Scope {
-        reference: None,
-        ..own_ref.clone()
-    };
+    let (of_ref, is_all_of_ref) = books.oldest_files(&own_ref(ticket));
+    let (of_slot, is_all_of_slot) = books.oldest_files(&own_slot(ticket));
+    let (mut of_ref, mut of_slot) = (of_ref.into_iter(), of_slot.into_iter());
     let mut freed_in_ref = 0;
     let mut freed = Usage::default();
     let mut retired: Vec<Id> = Vec::new();
+    let mut gone: BTreeSet<Id> = BTreeSet::new();
     loop {
         let count_full = by_ref.files - freed_in_ref >= i64::from(policy.max_entries);
         let over =
@@ -278,16 +289,16 @@ fn make_room(
             1,
             policy.per_tenant.max_entries.map(i64::from),
         );
-        let from = match (count_full, slot_full) {
-            (true, _) => &own_ref,
-            (false, true) => &own_slot,
+        let (oldest, is_all) = match (count_full, slot_full) {
+            (true, _) => (&mut of_ref, is_all_of_ref),
+            (false, true) => (&mut of_slot, is_all_of_slot),
             (false, false) => break,
         };
-        let next = books
-            .oldest_files(from)
-            .into_iter()
-            .find(|id| !retired.contains(id));
+        let next = oldest.find(|id| !gone.contains(id));
         let Some(victim) = next.and_then(|id| books.file(id)) else {
+            if !is_all {
+                return Err(Stale);
+            }
             let detail = "the tenant's bounds leave no room, and the owner has no file to replace";
             return Ok(Err(
                 Problem::new(Code::SlotFull, detail).with("state", State::Cancelled.as_str())
@@ -297,6 +308,7 @@ fn make_room(
         freed.files += 1;
         freed.stored += counted(victim.size);
         retired.push(victim.id);
+        gone.insert(victim.id);
     }
     for id in retired {
         end_file(books, id, EndReason::Replaced, now);

@@ -15,8 +15,8 @@ mod outbox;
 mod tests;
 
 pub use attempt::{
-    Began, Commit, Committed, begin, begin_after, commit, declare, note_multipart, note_promotion,
-    release, renew, touch,
+    Began, Commit, Committed, OLDEST_FILES, begin, begin_after, commit, declare, note_multipart,
+    note_promotion, release, renew, touch,
 };
 pub use end::{
     Ended, cancel, clean_later, cleaned, expire, expire_unreadable, look_later, look_soon,
@@ -24,7 +24,7 @@ pub use end::{
 };
 pub use files::{Claim, Claimed, claim, delete, end_unclaimed};
 pub use mint::{Mint, MintFile, Minted, mint};
-pub use outbox::{Replayed, Room, replay, settle, take};
+pub use outbox::{Replayed, Room, Taken, replay, settle, take};
 
 use super::books::{Account, Books, Usage, counted};
 use super::event::Event;

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use crate::domain::books::Books;
 use crate::domain::name::{Id, Tenant};
 use crate::domain::outbox::{
-    Answer, Delivery, DeliveryState, Followers, LEASE, Next, Outgoing, complaint, next,
+    Answer, Delivery, DeliveryState, Followers, LEASE, MOST_TAKEN, Next, Outbox, Outgoing, SUSPECT,
+    complaint, next,
 };
 use crate::domain::time::Timestamp;
 
@@ -21,20 +22,37 @@ pub struct Room {
     pub busy: BTreeMap<Tenant, usize>,
 }
 
-/// Takes due events for a try each, in the order of their turn. They are the sender's until
-/// the lease ends.
-pub fn take(books: &mut Books, now: Timestamp, room: &Room) -> Vec<Outgoing> {
+/// What a sender took.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Taken {
+    /// To be sent; the sender's until the lease ends.
+    pub events: Vec<Outgoing>,
+    /// Given up, since nobody who took them ever said what came of it.
+    pub given_up: Vec<Outgoing>,
+}
+
+/// Takes due events for a try each, in the order of their turn.
+pub fn take(books: &mut Books, now: Timestamp, room: &Room) -> Taken {
     let outbox = books.outbox();
     let mut busy = room.busy.clone();
     let mut chosen: Vec<Id> = Vec::new();
+    let mut hopeless: Vec<Outgoing> = Vec::new();
+    let mut has_suspect = false;
     for event in outbox.due() {
+        if event.delivery.is_due(now) && event.delivery.taken >= MOST_TAKEN {
+            hopeless.push(event.clone());
+            continue;
+        }
         let of_tenant = busy.entry(event.tenant.clone()).or_default();
+        let is_suspect = event.delivery.taken >= SUSPECT;
         if chosen.len() < room.all
+            && !(is_suspect && has_suspect)
             && *of_tenant < room.per_tenant
             && event.delivery.is_due(now)
             && !outbox.has_to_wait(event)
         {
             *of_tenant += 1;
+            has_suspect |= is_suspect;
             chosen.push(event.id);
         }
     }
@@ -47,10 +65,33 @@ pub fn take(books: &mut Books, now: Timestamp, room: &Room) -> Vec<Outgoing> {
                 delivery.tries += 1;
             }
             delivery.lease_until = Some(now.plus(LEASE));
+            delivery.taken += 1;
         });
     }
-    chosen
-        .into_iter()
+    for event in &hopeless {
+        outbox.change(event.id, |delivery| {
+            delivery.state = DeliveryState::Dead;
+            delivery.next_try_at = None;
+            delivery.lease_until = None;
+            delivery.settled_at = Some(now);
+            delivery.last_error = Some(format!(
+                "its sender ended {MOST_TAKEN} times before it could say what came of it"
+            ));
+        });
+        outbox.move_followers(Followers {
+            subject: event.subject,
+            seq: event.seq,
+            next_try_at: now,
+        });
+    }
+    Taken {
+        events: rows(outbox, chosen),
+        given_up: rows(outbox, hopeless.into_iter().map(|event| event.id)),
+    }
+}
+
+fn rows(outbox: &Outbox, ids: impl IntoIterator<Item = Id>) -> Vec<Outgoing> {
+    ids.into_iter()
         .filter_map(|id| outbox.get(id).cloned())
         .collect()
 }
@@ -87,6 +128,7 @@ pub fn settle(
                 Answer::None(_) => None,
             },
             last_error: complaint(answer),
+            taken: 0,
         };
     });
     outbox.move_followers(Followers {
@@ -133,6 +175,7 @@ pub fn replay(books: &mut Books, now: Timestamp, id: Id) -> Replayed {
     outbox.change(id, |delivery| {
         delivery.state = DeliveryState::Pending;
         delivery.tries = 0;
+        delivery.taken = 0;
         delivery.next_try_at = Some(now);
         delivery.lease_until = None;
         delivery.settled_at = None;

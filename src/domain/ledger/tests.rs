@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::*;
-use crate::domain::books::{Footprint, IdempotencyKey, Remembered, Scope, Stale};
+use crate::domain::books::{Footprint, IdempotencyKey, LoadedTo, Remembered, Scope, Stale};
 use crate::domain::dialect::Sending;
 use crate::domain::file::File;
 use crate::domain::name::{Owner, Ref, SlotName, Tenant};
@@ -158,9 +158,13 @@ impl World {
             {
                 books.load_remembered(row.clone(), then.clone());
             }
-            if let Some(scope) = &footprint.oldest_files {
-                self.load_retiring(&mut books, scope);
-            }
+        }
+        let mut oldest: BTreeMap<&Scope, usize> = BTreeMap::new();
+        for more in footprints.iter().flat_map(|f| &f.oldest_files) {
+            *oldest.entry(&more.scope).or_default() += more.at_most as usize;
+        }
+        for (scope, at_most) in oldest {
+            self.load_retiring(&mut books, scope, at_most);
         }
         // Of what may give way no more is loaded than must be enough.
         let giving_way = || footprints.iter().filter_map(|f| f.giving_way.as_ref());
@@ -184,24 +188,29 @@ impl World {
         books
     }
 
-    fn load_retiring(&self, books: &mut Books, scope: &Scope) {
-        for file in self.files.values().filter(|f| f.is_live()) {
-            if scope.holds(
-                &file.tenant,
-                &file.slot,
-                &file.owner,
-                file.reference.as_ref(),
-            ) {
-                let account = Account::reference(
-                    &file.tenant,
-                    &file.slot,
-                    &file.owner,
-                    file.reference.as_ref(),
-                );
-                let usage = self.usage.get(&account).copied().unwrap_or_default();
-                books.load_usage(account, usage);
-                books.load_file(file.clone());
-            }
+    fn load_retiring(&self, books: &mut Books, scope: &Scope, at_most: usize) {
+        let of_scope = |f: &&File| scope.holds(&f.tenant, &f.slot, &f.owner, f.reference.as_ref());
+        let mut found: Vec<&File> = self
+            .files
+            .values()
+            .filter(|f| f.is_live())
+            .filter(of_scope)
+            .collect();
+        found.sort_by_key(|f| (f.committed_at, f.id));
+        let to = if found.len() > at_most {
+            found.truncate(at_most);
+            let last = found.last().unwrap();
+            LoadedTo::File(last.committed_at, last.id)
+        } else {
+            LoadedTo::End
+        };
+        books.load_oldest_files(scope.clone(), to);
+        for file in found {
+            let r = file.reference.as_ref();
+            let account = Account::reference(&file.tenant, &file.slot, &file.owner, r);
+            let usage = self.usage.get(&account).copied().unwrap_or_default();
+            books.load_usage(account, usage);
+            books.load_file(file.clone());
         }
     }
 
@@ -406,12 +415,16 @@ impl World {
         }
     }
 
+    /// Reads as few of the files that may have to give way as are enough.
     fn commit(&mut self, attempt: &Ticket) -> Committed {
         let request = commit_of(attempt);
-        self.write(&request.footprint(), |books, now| {
-            commit(books, now, &request)
-        })
-        .expect("a commit's footprint never goes stale")
+        (1..)
+            .find_map(|oldest| {
+                self.write(&request.footprint(oldest), |books, now| {
+                    commit(books, now, &request).ok()
+                })
+            })
+            .expect("all files are enough")
     }
 
     fn cancel(&mut self, id: Id) -> Ended {

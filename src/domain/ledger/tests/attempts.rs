@@ -225,7 +225,7 @@ fn a_commit_settles_the_bytes_that_came_not_those_reserved() {
     let attempt = w.attempt(id);
     let mut request = commit_of(&attempt);
     request.file.size = 30;
-    w.write(&request.footprint(), |b, now| commit(b, now, &request))
+    w.write(&request.footprint(1), |b, now| commit(b, now, &request))
         .unwrap();
     let used = w.used(ANN, "");
     assert_eq!((used.reserved, used.stored), (0, 30));
@@ -286,7 +286,7 @@ fn a_file_replaced_by_the_transaction_that_committed_it_is_a_tombstone_with_its_
         ticket.policy.max_entries = 1;
     }
     let (a, b) = (commit_of(&w.attempt(a)), commit_of(&w.attempt(b)));
-    w.write_all(&[&a.footprint(), &b.footprint()], false, |books, now| {
+    w.write_all(&[&a.footprint(1), &b.footprint(1)], false, |books, now| {
         commit(books, now, &a).unwrap();
         commit(books, now, &b).unwrap();
     });

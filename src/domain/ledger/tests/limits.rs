@@ -223,6 +223,58 @@ fn a_replacing_commit_retires_as_many_files_as_its_bytes_need() {
 }
 
 #[test]
+fn a_commit_reads_no_more_of_the_oldest_files_than_it_asks_for_and_says_when_they_are_too_few() {
+    let mut w = World::of(Policy {
+        max_entries: 100,
+        on_full: OnFull::Replace,
+        quota: Some(100),
+        ..Policy::default()
+    });
+    // A young file of the ref that commits, and older ones of others.
+    let files: Vec<Id> = (0..50)
+        .map(|n| w.upload(ANN, ["a", "b", "c"][n % 3], 2))
+        .collect();
+    let id = w.mint_one(ANN, "b", 61);
+    let request = commit_of(&w.attempt(id));
+    for (oldest, is_enough) in [(1, false), (30, false), (31, true)] {
+        let footprint = request.footprint(oldest);
+        let (read, done) = w.write(&footprint, |books, now| {
+            let read = (0..50).filter(|n| books.file(files[*n]).is_some()).count();
+            (read, commit(books, now, &request))
+        });
+        // Of the ref and of the slot, and most are the same.
+        assert!(read <= 2 * oldest as usize, "{read} of {oldest}");
+        assert_eq!(done.is_ok(), is_enough, "{oldest}: {done:?}");
+        let gone = files.iter().take_while(|id| !w.is_live(**id)).count();
+        let live = files.iter().filter(|id| w.is_live(**id)).count();
+        assert_eq!(gone, if is_enough { 31 } else { 0 });
+        assert_eq!(live, 50 - gone, "the oldest and no other");
+    }
+}
+
+#[test]
+fn a_file_that_is_loaded_for_another_reason_does_not_give_way_before_an_older_one() {
+    let mut w = World::of(Policy {
+        max_entries: 100,
+        on_full: OnFull::Replace,
+        quota: Some(30),
+        ..Policy::default()
+    });
+    let files: Vec<Id> = (0..3).map(|_| w.upload(ANN, "", 10)).collect();
+    let id = w.mint_one(ANN, "", 20);
+    let request = commit_of(&w.attempt(id));
+    let youngest = w.files[&files[2]].footprint();
+    let done = w.write_all(&[&request.footprint(1), &youngest], false, |books, now| {
+        commit(books, now, &request)
+    });
+    assert!(done.is_err(), "{done:?}");
+    let attempt = w.tickets[&id].clone();
+    assert!(matches!(w.commit(&attempt), Committed::Done(..)));
+    let live: Vec<bool> = files.iter().map(|id| w.is_live(*id)).collect();
+    assert_eq!(live, [false, false, true]);
+}
+
+#[test]
 fn a_commit_that_no_file_of_the_owner_can_make_room_for_cancels_its_ticket_and_retires_nothing() {
     let mut w = World::of(Policy {
         max_entries: 9,
