@@ -7,7 +7,7 @@
 //! | `postgres` | what a session on PostgreSQL is told |
 //! | `sql` | a statement, a row and a connection of either database |
 //! | `time` | the database's clock |
-//! | `standing` | whether it takes writes
+//! | `standing` | whether it takes writes |
 //! | `writer` | the queue and its one writer: many decisions, one transaction |
 //! | `load`, `save` | the books of a transaction: rows in, changes out; `load::postgres` locks |
 //! | `read` | what requests and lists read |
