@@ -561,12 +561,19 @@ async fn deliveries(app: &App, file: &File) {
         all: 8,
         per_tenant: 8,
         busy: BTreeMap::new(),
+        has_suspect: false,
     };
-    assert!(app.db.has_due_event(app.db.now(), None).await.unwrap());
+    assert!(
+        app.db
+            .has_due_event(app.db.now(), None, u32::MAX)
+            .await
+            .unwrap()
+    );
     let due = Footprint {
         due_events: Some(DueEvents {
             limit: 8,
             but: Some(Tenant::parse("else").unwrap()),
+            taken_less_than: u32::MAX,
         }),
         ..Footprint::default()
     };
@@ -589,7 +596,12 @@ async fn deliveries(app: &App, file: &File) {
         ledger::delete(books, now, id)
     });
     ended.await.unwrap().unwrap();
-    assert!(!app.db.has_due_event(app.db.now(), None).await.unwrap());
+    assert!(
+        !app.db
+            .has_due_event(app.db.now(), None, u32::MAX)
+            .await
+            .unwrap()
+    );
 }
 
 /// On filled tables, every statement that a request or the worker sends finds its rows by

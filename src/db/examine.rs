@@ -1,5 +1,7 @@
 //! What `putgate doctor` asks of a database, beside whoever serves it.
 
+use sha2::{Digest, Sha256};
+
 use super::open::{Source, options, schema};
 use super::sql::{Conn, sql};
 use super::time::Time;
@@ -66,7 +68,21 @@ pub async fn examine(settings: &Settings) -> Result<Examined, DbError> {
 }
 
 /// How long the row is, in bytes: what fits into the last free page tells little.
-const ROW: usize = 64 * 1024;
+pub(super) const ROW: usize = 64 * 1024;
+
+/// A text of so many bytes that PostgreSQL does not pack into fewer pages.
+pub(super) fn incompressible(bytes: usize) -> String {
+    let blocks = (0_u64..).map(|n| hex::encode(Sha256::digest(n.to_le_bytes())));
+    let mut text = String::with_capacity(bytes + 64);
+    for block in blocks {
+        if text.len() >= bytes {
+            break;
+        }
+        text += &block;
+    }
+    text.truncate(bytes);
+    text
+}
 
 /// Two transactions: what is rolled back, SQLite does not even write to the disk. The next
 /// doctor, or one at the same time, finds no harm in a row that was not taken back.
@@ -75,7 +91,7 @@ async fn write_and_take_back(conn: &mut Conn) -> Result<(), DbError> {
         "INSERT INTO marks (name, value, updated_at) VALUES ('doctor', $1, 0)
          ON CONFLICT (name) DO UPDATE SET value = excluded.value",
     );
-    conn.run(row.bind("d".repeat(ROW))).await?;
+    conn.run(row.bind(incompressible(ROW))).await?;
     conn.run(sql("DELETE FROM marks WHERE name = 'doctor'"))
         .await?;
     Ok(())

@@ -65,6 +65,9 @@ pub enum DbError {
     /// It cannot be reached, is full or overloaded.
     #[error("the database is unavailable: {0}")]
     Unavailable(String),
+    /// Somebody else's lock, or theirs and ours together, stood in the way for too long.
+    #[error("others write there: {0}")]
+    Contended(String),
     /// It can be read, and nobody's write would fare better than this one.
     #[error("the database is read-only: {0}")]
     ReadOnly(String),
@@ -90,6 +93,9 @@ impl From<sqlx::Error> for DbError {
             sqlx::Error::Database(ref db) if is_read_only(db.as_ref()) => {
                 Self::ReadOnly(error.to_string())
             }
+            sqlx::Error::Database(ref db) if is_contended(db.as_ref()) => {
+                Self::Contended(error.to_string())
+            }
             error => Self::Unavailable(error.to_string()),
         }
     }
@@ -111,12 +117,25 @@ fn is_read_only(error: &dyn sqlx::error::DatabaseError) -> bool {
     }
 }
 
+/// PostgreSQL's `lock_not_available`, `deadlock_detected`, `serialization_failure` and
+/// `query_canceled` (by `statement_timeout`): of some rows, and not of the database.
+fn is_contended(error: &dyn sqlx::error::DatabaseError) -> bool {
+    let code = error.code();
+    let of_postgres = error.try_downcast_ref::<sqlx::postgres::PgDatabaseError>();
+    of_postgres.is_some()
+        && code.is_some_and(|code| ["55P03", "40P01", "40001", "57014"].contains(&&*code))
+}
+
 impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Unavailable(_) | DbError::Refused(_) => Self::new(
                 Code::DatabaseUnavailable,
                 "the database did not answer; try again",
+            ),
+            DbError::Contended(_) => Self::new(
+                Code::DatabaseUnavailable,
+                "others write there just now; try again",
             ),
             DbError::ReadOnly(_) => Self::new(
                 Code::DatabaseUnavailable,

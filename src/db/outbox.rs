@@ -16,20 +16,20 @@ const UNREADABLE: Seconds = Seconds(600);
 fn may_go() -> String {
     format!(
         "e.state = 'pending' AND e.next_try_at <= $1 AND {} AND e.tenant IS DISTINCT FROM $2 \
-         AND NOT EXISTS (SELECT 1 FROM events AS before \
+         AND e.taken < $3 AND NOT EXISTS (SELECT 1 FROM events AS before \
            WHERE before.subject = e.subject AND before.seq < e.seq AND before.state = 'pending')",
         work::free("e.lease_until", LEASE)
     )
 }
 
-/// At most $3 of them, in the order of their turn; past those that another replica takes.
+/// At most $4 of them, in the order of their turn; past those that another replica takes.
 pub(super) fn due_sql(kind: Kind) -> String {
     let locked = match kind {
         Kind::Sqlite => "",
         Kind::Postgres => " FOR UPDATE OF e SKIP LOCKED",
     };
     format!(
-        "SELECT {} FROM events AS e WHERE {} ORDER BY e.next_try_at LIMIT $3{locked}",
+        "SELECT {} FROM events AS e WHERE {} ORDER BY e.next_try_at LIMIT $4{locked}",
         rows::EVENT,
         may_go()
     )
@@ -92,6 +92,7 @@ pub(super) async fn load_due(
     let found = sql(due_sql(conn.kind()))
         .bind(now.millis())
         .bind(due.but.as_ref().map(Tenant::as_str))
+        .bind(due.taken_less_than)
         .bind(due.limit);
     for row in conn.all(found).await? {
         match rows::event(&row) {
@@ -164,10 +165,12 @@ impl Db {
         &self,
         now: Timestamp,
         but: Option<&Tenant>,
+        taken_less_than: u32,
     ) -> Result<bool, DbError> {
         let due = sql(any_due_sql())
             .bind(now.millis())
-            .bind(but.map(Tenant::as_str));
+            .bind(but.map(Tenant::as_str))
+            .bind(taken_less_than);
         Ok(self.readers.first(due).await?.is_some())
     }
 

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::examine::{ROW, incompressible};
 use super::sql::{Kind, sql};
 use super::{Db, DbError, rows};
 use crate::domain::books::{Account, Footprint, Usage};
@@ -122,6 +123,11 @@ pub(super) fn files_sql(filter: &FileFilter, kind: Kind) -> String {
 }
 
 impl Db {
+    /// Whether the last write that was tried worked.
+    pub fn takes_writes(&self) -> bool {
+        self.writer.is_well()
+    }
+
     /// Whether a query is answered, a writer is there, and a write worked a moment ago or works
     /// now.
     pub async fn ping(&self) -> Result<(), DbError> {
@@ -130,9 +136,17 @@ impl Db {
         }
         // What is full or read-only can still be read, so only a write tells; where nobody else
         // writes, this does.
+        if let Some(error) = self.writer.refused_just_now() {
+            return Err(error);
+        }
         if !self.writer.is_proven() {
-            self.write(Footprint::default(), |books, now| {
-                books.mark("ready", now.millis().to_string());
+            // What fits into the last free page would call a full disk well again.
+            let padding = if self.writer.is_well() { 0 } else { ROW };
+            self.write(Footprint::default(), move |books, now| {
+                books.mark(
+                    "ready",
+                    format!("{}{}", now.millis(), incompressible(padding)),
+                );
             })
             .await?;
         }

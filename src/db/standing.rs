@@ -12,6 +12,9 @@ use crate::metrics::metrics;
 /// How long a write that succeeded speaks for the next one.
 const PROVEN: Duration = Duration::from_secs(5);
 
+/// For how long a write that was refused speaks for the next one of who only asks.
+const REFUSED: Duration = Duration::from_secs(1);
+
 /// What the writer learnt last.
 #[derive(Debug, Default)]
 pub(super) struct Standing(Mutex<State>);
@@ -27,6 +30,8 @@ struct State {
 struct Outage {
     since: Instant,
     refused: usize,
+    /// When a write was refused last, and why.
+    last: (Instant, DbError),
 }
 
 impl Standing {
@@ -38,6 +43,13 @@ impl Standing {
 
     pub(super) fn is_well(&self) -> bool {
         self.state().outage.is_none()
+    }
+
+    /// What refused a write a moment ago, if the last one was refused.
+    pub(super) fn refused_just_now(&self) -> Option<DbError> {
+        let state = self.state();
+        let (at, error) = &state.outage.as_ref()?.last;
+        (at.elapsed() < REFUSED).then(|| error.clone())
     }
 
     /// Rows were written.
@@ -57,19 +69,21 @@ impl Standing {
     pub(super) fn refused(&self, error: &DbError, members: usize) {
         let mut state = self.state();
         state.wrote = None;
-        if let DbError::Inconsistent(_) = error {
-            // Its rows are at fault, and no other write's.
+        if let DbError::Inconsistent(_) | DbError::Contended(_) = error {
+            // Its rows are at fault, or those who hold them, and no other write's.
             tracing::error!(%error, members, "a write failed");
             return;
         }
         if let Some(outage) = &mut state.outage {
             outage.refused += members;
+            outage.last = (Instant::now(), error.clone());
             tracing::debug!(%error, members, "a write failed");
             return;
         }
         state.outage = Some(Outage {
             since: Instant::now(),
             refused: members,
+            last: (Instant::now(), error.clone()),
         });
         metrics().writable(false);
         tracing::error!(

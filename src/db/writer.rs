@@ -94,6 +94,16 @@ impl Queue {
             .is_some_and(|entrance| !entrance.is_closed())
     }
 
+    /// Whether no write has failed since the last one that the database took.
+    pub(super) fn is_well(&self) -> bool {
+        self.standing.is_well()
+    }
+
+    /// What refused a write within the last second.
+    pub(super) fn refused_just_now(&self) -> Option<DbError> {
+        self.standing.refused_just_now()
+    }
+
     /// Whether the database took a write a moment ago, and has failed none since.
     pub(super) fn is_proven(&self) -> bool {
         self.standing.is_proven()
@@ -267,8 +277,10 @@ impl Writer {
         let mut tries = 1;
         loop {
             match self.transact(job, true).await {
-                Err(Failed::Midway(DbError::Unavailable(why)))
-                    if tries < most && Instant::now() < job[0].deadline =>
+                Err(Failed::Midway(DbError::Unavailable(why) | DbError::Contended(why)))
+                    if tries < most
+                        && Instant::now() < job[0].deadline
+                        && self.standing.is_well() =>
                 {
                     tracing::warn!(why, "a write is tried again");
                     tries += 1;

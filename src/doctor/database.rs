@@ -25,11 +25,13 @@ pub(super) async fn examine(settings: &db::Settings) -> Vec<Finding> {
 /// What the database said, without the layers around it.
 fn words(why: &DbError) -> String {
     let (DbError::Unavailable(text)
+    | DbError::Contended(text)
     | DbError::ReadOnly(text)
     | DbError::Inconsistent(text)
     | DbError::Refused(text)) = why;
     text.replace("the database is unavailable: ", "")
         .replace("the database is read-only: ", "")
+        .replace("others write there: ", "")
         .replace("error returned from database: ", "")
 }
 

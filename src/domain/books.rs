@@ -163,6 +163,8 @@ pub struct DueEvents {
     pub limit: u32,
     /// None of this tenant.
     pub but: Option<Tenant>,
+    /// None that was taken so often.
+    pub taken_less_than: u32,
 }
 
 /// The open tickets of a scope that a mint may cancel: the oldest, until `incoming` more

@@ -26,9 +26,9 @@ const PAUSES: [u32; 9] = [
 /// How often an event is taken without a word of what came of it. Its sender dies each time, or
 /// the database fails to hear: an hour of that, one lease after another, is no accident of
 /// somebody else's.
-pub const MOST_TAKEN: u32 = 100;
-/// From so many on, no two of them are taken together: what ends a sender must not take those
-/// with it that were only beside it.
+pub const MOST_TAKEN: u32 = 120;
+/// From so many on, no two of them are under way together: what ends a sender must not take
+/// those with it that were only beside it.
 pub const SUSPECT: u32 = MOST_TAKEN / 2;
 
 /// The longest a receiver may ask us to wait (`Retry-After`).

@@ -12,7 +12,7 @@ use super::App;
 use crate::domain::books::{DueEvents, Footprint};
 use crate::domain::ledger::{self, Replayed, Room, Taken};
 use crate::domain::name::{Id, Tenant};
-use crate::domain::outbox::{Answer, Next, Outgoing, complaint};
+use crate::domain::outbox::{Answer, Next, Outgoing, SUSPECT, complaint};
 use crate::domain::problem::Problem;
 use crate::metrics::metrics;
 use crate::webhook::Receiver;
@@ -27,24 +27,28 @@ const OF_ONE_TENANT: usize = 24;
 /// How long what is under way may take when the app is to stop.
 const LAST_ANSWERS: Duration = Duration::from_secs(2);
 
-/// What is under way: each task answers its event's tenant.
+/// What is under way: each task answers its event's tenant, and whether it was taken often.
 #[derive(Default)]
 struct UnderWay {
-    tries: JoinSet<Tenant>,
+    tries: JoinSet<(Tenant, bool)>,
     busy: BTreeMap<Tenant, usize>,
+    has_suspect: bool,
 }
 
 impl UnderWay {
     fn begin(&mut self, app: &Arc<App>, receiver: &Arc<Receiver>, event: Outgoing) {
         *self.busy.entry(event.tenant.clone()).or_default() += 1;
+        let is_suspect = event.delivery.taken > SUSPECT;
+        self.has_suspect |= is_suspect;
         let (app, receiver) = (Arc::clone(app), Arc::clone(receiver));
         self.tries.spawn(async move {
             try_once(&app, &receiver, &event).await;
-            event.tenant
+            (event.tenant, is_suspect)
         });
     }
 
-    fn end(&mut self, tenant: &Tenant) {
+    fn end(&mut self, tenant: &Tenant, is_suspect: bool) {
+        self.has_suspect &= !is_suspect;
         if let Some(count) = self.busy.get_mut(tenant) {
             *count -= 1;
             if *count == 0 {
@@ -130,9 +134,12 @@ async fn last_moment(app: &App) {
 
 /// Counts a task that ended. One that panicked does not say whose it was: its place stays
 /// taken until the pass ends.
-fn note(under_way: &mut UnderWay, ended: Option<Result<Tenant, tokio::task::JoinError>>) -> usize {
+fn note(
+    under_way: &mut UnderWay,
+    ended: Option<Result<(Tenant, bool), tokio::task::JoinError>>,
+) -> usize {
     match ended {
-        Some(Ok(tenant)) => under_way.end(&tenant),
+        Some(Ok((tenant, is_suspect))) => under_way.end(&tenant, is_suspect),
         Some(Err(error)) => tracing::error!(%error, "a try broke off"),
         None => return 0,
     }
@@ -152,15 +159,24 @@ async fn take(app: &App, under_way: &UnderWay) -> Result<Taken, Problem> {
         all: AT_ONCE.saturating_sub(under_way.tries.len()),
         per_tenant: OF_ONE_TENANT,
         busy: under_way.busy.clone(),
+        has_suspect: under_way.has_suspect,
     };
+    // Those that would have to wait for the one under way must not fill the places.
+    let taken_less_than = if room.has_suspect { SUSPECT } else { u32::MAX };
     let but = under_way.crowding();
     // A look costs no transaction; most find nothing.
-    if room.all == 0 || !app.db.has_due_event(app.db.now(), but.as_ref()).await? {
+    if room.all == 0
+        || !app
+            .db
+            .has_due_event(app.db.now(), but.as_ref(), taken_less_than)
+            .await?
+    {
         return Ok(Taken::default());
     }
     let due_events = Some(DueEvents {
         limit: u32::try_from(room.all).unwrap_or(u32::MAX),
         but,
+        taken_less_than,
     });
     let footprint = Footprint {
         due_events,

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use putgate::domain::books::{DueEvents, Footprint};
 use putgate::domain::ledger::{self, Room};
-use putgate::domain::outbox::{DeliveryState, Outgoing};
+use putgate::domain::outbox::{DeliveryState, Outgoing, SUSPECT};
 use putgate::flow::deliver::deliver;
 use putgate::webhook::Receiver;
 use serde_json::{Value, json};
@@ -68,14 +68,25 @@ async fn send(broker: &TestBroker) -> usize {
 
 /// What a sender takes that dies with it in its hands.
 async fn take(broker: &TestBroker) -> Vec<Outgoing> {
+    take_up_to(broker, false).await
+}
+
+/// The same, of one that has an event under way that was taken often.
+async fn take_beside_a_suspect(broker: &TestBroker) -> Vec<Outgoing> {
+    take_up_to(broker, true).await
+}
+
+async fn take_up_to(broker: &TestBroker, has_suspect: bool) -> Vec<Outgoing> {
     let room = Room {
         all: 10,
         per_tenant: 10,
         busy: std::collections::BTreeMap::new(),
+        has_suspect,
     };
     let due_events = Some(DueEvents {
         limit: 10,
         but: None,
+        taken_less_than: if has_suspect { SUSPECT } else { u32::MAX },
     });
     let footprint = Footprint {
         due_events,

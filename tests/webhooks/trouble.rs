@@ -147,7 +147,7 @@ async fn an_event_that_cannot_be_read_keeps_no_other() {
     tries(-1).await;
     assert_eq!(send(&broker).await, 1);
     let db = &broker.app.db;
-    let again = db.has_due_event(db.now(), None).await.unwrap();
+    let again = db.has_due_event(db.now(), None, u32::MAX).await.unwrap();
     assert!(!again, "it is not looked at again and again");
     // Somebody mends it.
     tries(0).await;

@@ -154,7 +154,10 @@ pub enum Committed {
 
 /// How many of the owner's oldest files a commit reads that may have to give way. Most need
 /// one of them; one that needs more is [`Stale`], and tried with the next number.
-pub const OLDEST_FILES: [u32; 6] = [16, 128, 1024, 8192, 65_536, 524_288];
+pub const OLDEST_FILES: [u32; 4] = [16, 128, 1024, MOST_RETIRED];
+
+/// How many files give way to one. They go in one transaction, for which everybody waits.
+const MOST_RETIRED: u32 = 8192;
 
 impl Commit {
     /// The rows this commit may touch, when of the files that may have to give way it reads
@@ -264,6 +267,18 @@ fn make_room(
         books.usage(&by_owner)?,
         books.usage(&by_tenant)?,
     );
+    let over = |used: i64, more: i64, limit: Option<i64>| limit.is_some_and(|l| used + more > l);
+    let more = counted(size);
+    let (all_bytes, all_files) = (
+        policy.per_tenant.quota.map(counted),
+        policy.per_tenant.max_entries.map(i64::from),
+    );
+    // What is others' does not give way: then no file of the owner's has to be known.
+    if over(by_tenant.stored - by_owner.stored, more, all_bytes)
+        || over(by_tenant.files - by_owner.files, 1, all_files)
+    {
+        return Ok(Err(no_room("the tenant's bounds leave no room")));
+    }
     let (of_ref, is_all_of_ref) = books.oldest_files(&own_ref(ticket));
     let (of_slot, is_all_of_slot) = books.oldest_files(&own_slot(ticket));
     let (mut of_ref, mut of_slot) = (of_ref.into_iter(), of_slot.into_iter());
@@ -273,36 +288,28 @@ fn make_room(
     let mut gone: BTreeSet<Id> = BTreeSet::new();
     loop {
         let count_full = by_ref.files - freed_in_ref >= i64::from(policy.max_entries);
-        let over =
-            |used: i64, more: i64, limit: Option<i64>| limit.is_some_and(|l| used + more > l);
-        let more = counted(size);
         let slot_full = over(
             by_owner.stored - freed.stored,
             more,
             policy.quota.map(counted),
-        ) || over(
-            by_tenant.stored - freed.stored,
-            more,
-            policy.per_tenant.quota.map(counted),
-        ) || over(
-            by_tenant.files - freed.files,
-            1,
-            policy.per_tenant.max_entries.map(i64::from),
-        );
+        ) || over(by_tenant.stored - freed.stored, more, all_bytes)
+            || over(by_tenant.files - freed.files, 1, all_files);
         let (oldest, is_all) = match (count_full, slot_full) {
             (true, _) => (&mut of_ref, is_all_of_ref),
             (false, true) => (&mut of_slot, is_all_of_slot),
             (false, false) => break,
         };
+        if retired.len() >= MOST_RETIRED as usize {
+            let detail = format!("more than {MOST_RETIRED} files would have to give way");
+            return Ok(Err(no_room(&detail)));
+        }
         let next = oldest.find(|id| !gone.contains(id));
         let Some(victim) = next.and_then(|id| books.file(id)) else {
             if !is_all {
                 return Err(Stale);
             }
             let detail = "the tenant's bounds leave no room, and the owner has no file to replace";
-            return Ok(Err(
-                Problem::new(Code::SlotFull, detail).with("state", State::Cancelled.as_str())
-            ));
+            return Ok(Err(no_room(detail)));
         };
         freed_in_ref += i64::from(victim.reference == ticket.reference);
         freed.files += 1;
@@ -314,6 +321,10 @@ fn make_room(
         end_file(books, id, EndReason::Replaced, now);
     }
     Ok(Ok(()))
+}
+
+fn no_room(detail: &str) -> Problem {
+    Problem::new(Code::SlotFull, detail).with("state", State::Cancelled.as_str())
 }
 
 impl Ticket {

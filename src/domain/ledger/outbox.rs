@@ -20,6 +20,8 @@ pub struct Room {
     pub per_tenant: usize,
     /// What the sender is sending already.
     pub busy: BTreeMap<Tenant, usize>,
+    /// Whether one is under way that was [taken often](crate::domain::outbox::SUSPECT).
+    pub has_suspect: bool,
 }
 
 /// What a sender took.
@@ -37,7 +39,7 @@ pub fn take(books: &mut Books, now: Timestamp, room: &Room) -> Taken {
     let mut busy = room.busy.clone();
     let mut chosen: Vec<Id> = Vec::new();
     let mut hopeless: Vec<Outgoing> = Vec::new();
-    let mut has_suspect = false;
+    let mut has_suspect = room.has_suspect;
     for event in outbox.due() {
         if event.delivery.is_due(now) && event.delivery.taken >= MOST_TAKEN {
             hopeless.push(event.clone());

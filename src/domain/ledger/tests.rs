@@ -197,7 +197,7 @@ impl World {
             .filter(of_scope)
             .collect();
         found.sort_by_key(|f| (f.committed_at, f.id));
-        let to = if found.len() > at_most {
+        let to = if found.len() >= at_most {
             found.truncate(at_most);
             let last = found.last().unwrap();
             LoadedTo::File(last.committed_at, last.id)
@@ -418,7 +418,8 @@ impl World {
     /// Reads as few of the files that may have to give way as are enough.
     fn commit(&mut self, attempt: &Ticket) -> Committed {
         let request = commit_of(attempt);
-        (1..)
+        let all = u32::try_from(self.files.len()).expect("few");
+        (1..=all + 1)
             .find_map(|oldest| {
                 self.write(&request.footprint(oldest), |books, now| {
                     commit(books, now, &request).ok()

@@ -7,9 +7,9 @@ const AT_ONCE: usize = 8;
 /// For how long a look has one of these places: one that takes longer waits for the store, and
 /// goes on beside them.
 const PLACE: Seconds = Seconds(120);
-/// How many looks are under way at most, those that take long included: half of the turns that
-/// all attempts of this process share.
-const AT_MOST: usize = 32;
+/// How many looks are under way at most, those that take long included: a quarter of the turns
+/// that all attempts of this process share.
+const AT_MOST: usize = 16;
 
 /// Whether one more look may begin beside those that began then.
 pub(super) fn is_free(begun: impl Iterator<Item = Timestamp>, now: Timestamp) -> bool {
@@ -34,11 +34,11 @@ mod tests {
             (7, 0, true),
             (8, 0, false),
             (0, 8, true),
-            (7, 24, true),
-            (8, 8, false),
-            (7, 25, false),
-            (0, 31, true),
-            (0, 32, false),
+            (7, 8, true),
+            (8, 7, false),
+            (7, 9, false),
+            (0, 15, true),
+            (0, 16, false),
         ] {
             let ago = |seconds: i64| Timestamp::from_millis(now.millis() - seconds * 1000);
             let begun = std::iter::repeat_n(ago(long - 1), young);

@@ -76,9 +76,12 @@ fn is_stores(problem: &Problem) -> bool {
     matches!(problem.code, Code::StorageUnavailable | Code::StorageFull)
 }
 
-/// Asks the store for a little that is there whatever ails an object: a listing of one.
+/// Asks the store for a little that is there whatever ails an object: a listing of one, in each
+/// bucket.
 pub async fn store_answers(app: &App) -> Result<(), StoreError> {
-    app.store.list(Bucket::Staging, "", None, 1).await?;
+    for bucket in [Bucket::Staging, Bucket::Files] {
+        app.store.list(bucket, "", None, 1).await?;
+    }
     Ok(())
 }
 

@@ -15,7 +15,10 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use http::header::{ACCEPT, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, VARY};
+use http::header::{
+    ACCEPT, CACHE_CONTROL, CONNECTION, CONTENT_RANGE, CONTENT_TYPE, LOCATION, RANGE, RETRY_AFTER,
+    VARY,
+};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
@@ -339,7 +342,19 @@ fn answer(access: &Access, asked: &Asked, headers: &HeaderMap, posted: &[Posted]
         "text/plain; charset=utf-8"
     };
     let kinds = [(CONTENT_TYPE, kind), (VARY, "accept")];
-    (status, kinds, text).into_response()
+    let mut response = (status, kinds, text).into_response();
+    if let Some(Fate::Refused(problem)) = posted.first().map(|first| &first.fate)
+        && !status.is_success()
+    {
+        // When to come again, and that nobody keeps it.
+        let said = problem.clone().into_response();
+        for name in [RETRY_AFTER, CACHE_CONTROL] {
+            if let Some(value) = said.headers().get(&name) {
+                response.headers_mut().insert(name, value.clone());
+            }
+        }
+    }
+    response
 }
 
 /// The answer in the words of the slot's client.

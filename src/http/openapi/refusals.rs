@@ -102,7 +102,7 @@ refusals! {
     Claim = Json [InvalidRequest, Unauthenticated, Forbidden, NotFound, SlotFull, ClaimConflict,
         StorageUnavailable, KeysUnavailable, DatabaseUnavailable];
     /// `POST /v1/notifications/s3`.
-    Notification = Json [InvalidRequest, Unauthenticated];
+    Notification = Json [InvalidRequest, Unauthenticated, NotFound];
 }
 
 fn responses(body: Body, codes: &[Code]) -> BTreeMap<String, RefOr<Response>> {

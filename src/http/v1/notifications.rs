@@ -85,7 +85,7 @@ pub(super) struct Api;
 
 /// Take note of a bucket's events.
 ///
-/// There, when the configuration has `[notifications]`. A hint, never the truth.
+/// There, when `[notifications]` has a secret. A hint, never the truth.
 ///
 /// It answers before anything is looked up or judged: a store queues what was not answered, and
 /// one slow answer would keep all that come after it.

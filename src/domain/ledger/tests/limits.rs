@@ -425,3 +425,82 @@ fn two_mints_in_one_transaction_see_each_other() {
     assert!(matches!(first.unwrap(), Minted::Done { files, .. } if files[0].is_ok()));
     assert!(matches!(second.unwrap(), Minted::Done { files, .. } if files[0].is_err()));
 }
+
+#[test]
+fn what_only_others_leave_no_room_for_is_cancelled_without_a_look_at_the_owners_files() {
+    let mut w = World::of(Policy {
+        max_entries: 100,
+        on_full: OnFull::Replace,
+        per_tenant: TenantLimits {
+            quota: Some(100),
+            ..TenantLimits::default()
+        },
+        ..Policy::default()
+    });
+    w.upload(BOB, "", 60);
+    let files: Vec<Id> = (0..20).map(|_| w.upload(ANN, "", 1)).collect();
+    for (size, is_done) in [(41, false), (40, true)] {
+        let id = w.mint_one(ANN, "", size);
+        let request = commit_of(&w.attempt(id));
+        let footprint = request.footprint(if is_done { 20 } else { 1 });
+        let done = w.write(&footprint, |books, now| commit(books, now, &request));
+        assert_eq!(matches!(done, Ok(Committed::Done(..))), is_done, "{done:?}");
+        assert_eq!(
+            matches!(done, Ok(Committed::NoRoom(_))),
+            !is_done,
+            "{done:?}"
+        );
+        assert!(files.iter().all(|id| w.is_live(*id) != is_done));
+    }
+}
+
+#[test]
+fn one_that_would_push_out_more_files_than_a_transaction_bears_is_cancelled() {
+    let most = OLDEST_FILES[OLDEST_FILES.len() - 1];
+    let all = u64::from(most) + 1;
+    let mut w = World::of(Policy {
+        max_entries: 100_000,
+        on_full: OnFull::Replace,
+        quota: Some(all),
+        ..Policy::default()
+    });
+    let first = w.upload(ANN, "", 1);
+    for _ in 1..all {
+        let id = w.id();
+        let file = File {
+            id,
+            ..w.files[&first].clone()
+        };
+        w.files.insert(id, file);
+        let ticket = Ticket {
+            id,
+            ..w.tickets[&first].clone()
+        };
+        w.tickets.insert(id, ticket);
+        let told = Event {
+            subject: id,
+            ..w.events[0].clone()
+        };
+        w.events.push(told);
+    }
+    for account in accounts(&w.tickets[&first]) {
+        let usage = w.usage.get_mut(&account).expect("it holds a file");
+        usage.files += i64::from(most);
+        usage.stored += i64::from(most);
+    }
+    for (size, is_done) in [(all, false), (all - 1, true)] {
+        let id = w.mint_one(ANN, "", size);
+        let request = commit_of(&w.attempt(id));
+        let done = w.write(&request.footprint(most), |books, now| {
+            commit(books, now, &request)
+        });
+        assert_eq!(matches!(done, Ok(Committed::Done(..))), is_done, "{done:?}");
+        assert_eq!(
+            matches!(done, Ok(Committed::NoRoom(_))),
+            !is_done,
+            "{done:?}"
+        );
+        let live = w.files.values().filter(|f| f.is_live()).count();
+        assert_eq!(live as u64, if is_done { 2 } else { all });
+    }
+}
