@@ -679,7 +679,10 @@ async fn a_database_that_somebody_else_holds_refuses_a_crowd_at_once_and_recover
         .unwrap();
     for outcome in outcomes {
         assert!(
-            matches!(outcome, Err(DbError::Unavailable(_))),
+            matches!(
+                outcome,
+                Err(DbError::Unavailable(_) | DbError::Contended(_))
+            ),
             "{outcome:?}"
         );
     }
