@@ -27,7 +27,7 @@ use process::{SLOTS, Server, Site, call, fetch, mint, put};
 use putgate::clock::Clock;
 use putgate::config::Config;
 use putgate::db::{self, Db};
-use putgate::devstore::{DevStore, Op};
+use putgate::devstore::{DevStore, Op, Turn};
 use putgate::domain::file::File;
 use putgate::domain::name::Id;
 use putgate::domain::ticket::State;
@@ -230,7 +230,7 @@ enum When {
 }
 
 /// Every store operation between mint and clean: the story, the operation, which of its
-/// kind in the story.
+/// kind in the story, or of a deleted file in its bucket.
 const STEPS: &[(Story, Op, u64)] = &[
     (Story::Commit, Op::GetObject, 1),
     (Story::Commit, Op::GetObject, 2),
@@ -254,7 +254,7 @@ const STEPS: &[(Story, Op, u64)] = &[
     (Story::CancelParts, Op::DeleteObject, 1),
     (Story::CancelParts, Op::ListMultipartUploads, 1),
     (Story::CancelParts, Op::AbortMultipart, 1),
-    (Story::Delete, Op::DeleteObject, 2),
+    (Story::Delete, Op::DeleteObject, 1),
 ];
 
 /// Plays the client's part; `Err` when the server is gone, which is the point.
@@ -373,15 +373,31 @@ async fn kill_at(on: On, tale: Story, moment: Moment) {
         .unwrap_or_else(|why| panic!("{step}: {why}"));
     let (kill, done) = killing(&server);
     match moment {
-        Moment::Operation(op, nth, When::Before) => {
-            store.faults().before(op, nth, move || async move {
-                kill();
-                // Its client is dead, so the server drops the operation here.
-                std::future::pending::<()>().await;
+        Moment::Operation(op, nth, when) => {
+            // What is in staging may be deleted twice, by who commits and by the worker.
+            let only = (tale == Story::Delete).then_some("files");
+            let armed = Mutex::new((0, Some(kill)));
+            store.faults().govern(move |at, bucket, _| {
+                let mut turn = Turn::default();
+                let mut armed = armed.lock().unwrap();
+                if at == op && only.is_none_or(|only| only == bucket) {
+                    armed.0 += 1;
+                    let is_now = armed.0 == nth;
+                    if let Some(kill) = armed.1.take_if(|_| is_now) {
+                        match when {
+                            When::Before => {
+                                turn.before = Some(Box::pin(async move {
+                                    kill();
+                                    // Its client is dead, so the server drops the operation here.
+                                    std::future::pending::<()>().await;
+                                }))
+                            }
+                            When::After => turn.after = Some(Box::pin(async move { kill() })),
+                        }
+                    }
+                }
+                turn
             });
-        }
-        Moment::Operation(op, nth, When::After) => {
-            store.faults().after(op, nth, move || async move { kill() });
         }
         Moment::Commit(nth, when) => {
             let wire = scene.wire.as_ref().unwrap();
