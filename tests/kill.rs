@@ -384,16 +384,17 @@ async fn kill_at(on: On, tale: Story, moment: Moment) {
                     armed.0 += 1;
                     let is_now = armed.0 == nth;
                     if let Some(kill) = armed.1.take_if(|_| is_now) {
-                        match when {
-                            When::Before => {
-                                turn.before = Some(Box::pin(async move {
-                                    kill();
-                                    // Its client is dead, so the server drops the operation here.
-                                    std::future::pending::<()>().await;
-                                }))
+                        let place = match when {
+                            When::Before => &mut turn.before,
+                            When::After => &mut turn.after,
+                        };
+                        *place = Some(Box::pin(async move {
+                            kill();
+                            if when == When::Before {
+                                // Its client is dead, so the server drops the operation here.
+                                std::future::pending::<()>().await;
                             }
-                            When::After => turn.after = Some(Box::pin(async move { kill() })),
-                        }
+                        }));
                     }
                 }
                 turn
