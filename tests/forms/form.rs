@@ -1,5 +1,6 @@
 //! What jQuery File Upload, the tutorials' clients and pages without script send and read.
 
+use putgate::devstore::{Fault, Op};
 use serde_json::json;
 
 use crate::common::{HTML, PAGE, PUBLIC_URL, png};
@@ -251,6 +252,18 @@ async fn filedrops_answer_is_success_and_its_failures_are_statuses() {
         (422, &json!(false))
     );
     assert_eq!(post(&broker, &at, &[]).await.status, 400);
+    let faults = broker.store.faults();
+    faults.always(Op::PutObject, Fault::ErrorBefore(503));
+    let later = png(2);
+    let reply = post(
+        &broker,
+        &at,
+        &[Part("file", Some(("b.png", "image/png")), &later)],
+    )
+    .await;
+    faults.clear();
+    let heads = (reply.header("retry-after"), reply.header("cache-control"));
+    assert_eq!((reply.status, heads), (503, ("1", "no-store")));
     let body = form(&[Part("file", Some(("a.png", "image/png")), HTML)]);
     let as_filedrop = Request::post(&at)
         .header(
