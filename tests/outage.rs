@@ -466,8 +466,10 @@ impl Immutable {
         holds
     }
 
+    /// A site's database and its log.
     #[track_caller]
-    fn make(files: Vec<PathBuf>) -> Self {
+    fn database_of(site: &Site) -> Self {
+        let files = vec![site.database(), site.database().with_extension("db-wal")];
         assert!(Self::set("+i", &files), "{files:?}");
         Self(files)
     }
@@ -684,22 +686,29 @@ async fn worker_is_well(admin: &str) -> bool {
     numbers("failed").await == failed
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_sqlite_file_that_turns_read_only_is_a_503_and_red_until_it_can_be_written() {
+/// A site on SQLite, its store, and where that is; none where a file cannot be made read-only.
+async fn site_of_a_file() -> Option<(Site, DevStore, tempfile::TempDir)> {
     let dir = tempfile::tempdir().unwrap();
     if !Immutable::is_possible(dir.path()) {
         skipped("a read-only file: chattr +i does not hold here (that takes root, and ext4)");
-        return;
+        return None;
     }
     let elsewhere = tempfile::tempdir().unwrap();
     let store = common::devstore(elsewhere.path()).await;
+    Some((Site::new(dir, &store.url()), store, elsewhere))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_sqlite_file_that_turns_read_only_is_a_503_and_red_until_it_can_be_written() {
+    let Some((site, store, _elsewhere)) = site_of_a_file().await else {
+        return;
+    };
     let mut held = Vec::new();
-    read_only_for_a_while(Site::new(dir, &store.url()), store, |site, writable| {
+    read_only_for_a_while(site, store, |site, writable| {
         if writable {
             held.clear();
         } else {
-            let log = site.database().with_extension("db-wal");
-            held.push(Immutable::make(vec![site.database(), log]));
+            held.push(Immutable::database_of(site));
         }
     })
     .await;
@@ -707,22 +716,16 @@ async fn a_sqlite_file_that_turns_read_only_is_a_503_and_red_until_it_can_be_wri
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn a_sqlite_file_that_turns_read_only_is_red_though_nobody_writes() {
-    let dir = tempfile::tempdir().unwrap();
-    if !Immutable::is_possible(dir.path()) {
-        skipped("a read-only file: chattr +i does not hold here (that takes root, and ext4)");
+    let Some((site, _store, _elsewhere)) = site_of_a_file().await else {
         return;
-    }
-    let elsewhere = tempfile::tempdir().unwrap();
-    let store = common::devstore(elsewhere.path()).await;
-    let site = Site::new(dir, &store.url());
+    };
     // The worker would find out too, within a minute.
     site.write_with(SLOTS, &|text| {
         text.replacen("[server]\n", "[server]\nworker = false\n", 1)
     });
     let server = site.serve();
     until(&server, "GET", "/readyz", "", 200).await;
-    let log = site.database().with_extension("db-wal");
-    let held = Immutable::make(vec![site.database(), log]);
+    let held = Immutable::database_of(&site);
     until(&server, "GET", "/readyz", "", 503).await;
     drop(held);
     until(&server, "GET", "/readyz", "", 200).await;

@@ -125,7 +125,7 @@ pub(super) fn files_sql(filter: &FileFilter, kind: Kind) -> String {
 impl Db {
     /// Whether the last write that was tried worked.
     pub fn takes_writes(&self) -> bool {
-        self.writer.is_well()
+        self.writer.standing().is_well()
     }
 
     /// Whether a query is answered, a writer is there, and a write worked a moment ago or works
@@ -136,12 +136,13 @@ impl Db {
         }
         // What is full or read-only can still be read, so only a write tells; where nobody else
         // writes, this does.
-        if let Some(error) = self.writer.refused_just_now() {
+        let standing = self.writer.standing();
+        if let Some(error) = standing.refused_just_now() {
             return Err(error);
         }
-        if !self.writer.is_proven() {
+        if !standing.is_proven() {
             // What fits into the last free page would call a full disk well again.
-            let padding = if self.writer.is_well() { 0 } else { ROW };
+            let padding = if standing.is_well() { 0 } else { ROW };
             self.write(Footprint::default(), move |books, now| {
                 books.mark(
                     "ready",

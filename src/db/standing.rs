@@ -41,6 +41,7 @@ impl Standing {
         state.outage.is_none() && state.wrote.is_some_and(|at| at.elapsed() < PROVEN)
     }
 
+    /// Whether no write has failed since the last one that the database took.
     pub(super) fn is_well(&self) -> bool {
         self.state().outage.is_none()
     }

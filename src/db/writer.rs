@@ -94,19 +94,9 @@ impl Queue {
             .is_some_and(|entrance| !entrance.is_closed())
     }
 
-    /// Whether no write has failed since the last one that the database took.
-    pub(super) fn is_well(&self) -> bool {
-        self.standing.is_well()
-    }
-
-    /// What refused a write within the last second.
-    pub(super) fn refused_just_now(&self) -> Option<DbError> {
-        self.standing.refused_just_now()
-    }
-
-    /// Whether the database took a write a moment ago, and has failed none since.
-    pub(super) fn is_proven(&self) -> bool {
-        self.standing.is_proven()
+    /// Whether the database takes writes.
+    pub(super) fn standing(&self) -> &Standing {
+        &self.standing
     }
 
     pub(super) async fn write<T, F>(
